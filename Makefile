@@ -1,0 +1,53 @@
+# Two commands do all set-up: `make demo` and `make test`.
+SHELL := /bin/bash
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+ROOMS := cache cli corpora evaluation extractors heads llm pipeline
+
+.PHONY: demo test lint types check bench soak lock view tiny-encoders wheel clean
+
+demo: $(STAMP)  ## render clips, extract four features, train heads and the LLaMA stage, write demo/report.html
+	$(BIN)/emo demo --out demo
+
+test: $(STAMP)  ## every test
+	$(BIN)/python -m pytest -q
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(STAMP) view
+	$(BIN)/mypy
+
+check: test lint types
+
+bench: $(STAMP)  ## side-by-side ratios; each prints one JSON object
+	set -e; for script in benchmarks/*.py; do $(BIN)/python $$script --json; done
+
+soak: $(STAMP)  ## the long tests: kills and bit flips against the command line
+	EMO_SOAK=1 $(BIN)/python -m pytest -q -m "soak" tests
+
+tiny-encoders: $(STAMP)  ## train the shipped tiny preset again, about an hour on two cores
+	$(BIN)/python -m emo.pipeline.tiny_encoders --out extractors/tiny
+
+lock:  ## compile constraints.in to constraints.txt (needs uv)
+	uv pip compile --python-version 3.11 --all-extras --no-emit-index-url --no-annotate --no-header \
+		--strip-extras pyproject.toml -c constraints.in -o constraints.txt
+
+view:  ## the installed shape of the package as links, for mypy and pyright
+	rm -rf build/view && mkdir -p build/view/emo
+	for f in src/emo/*; do ln -s ../../../$$f build/view/emo/; done
+	for room in $(ROOMS); do ln -s ../../../$$room build/view/emo/$$room; done
+
+wheel: $(STAMP)
+	$(BIN)/pip wheel -q --no-deps -w build/dist .
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $(STAMP)
+
+clean:
+	rm -rf build demo $(VENV)

@@ -1,0 +1,1 @@
+"""Predictions to numbers: metrics with intervals and reports. Takes predictions, never models."""

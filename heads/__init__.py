@@ -1,0 +1,4 @@
+"""Cached tensors to labels: batches, projectors, fusion classifiers and their training.
+
+Knows nothing of manifests, media or encoders.
+"""

@@ -1,0 +1,56 @@
+"""Clip and Example: what every room means by a clip of a person and by a question about it.
+
+Knows nothing of manifests, readers, features or files' contents.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+from emo.errors import ConfigError
+
+Seconds: TypeAlias = float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Clip:
+    """One clip of one person. `clip_id` is data and never becomes a path.
+
+    `start` and `end` cut the media file, in seconds from its first timestamp; None is the file's own.
+    `au_path` is an OpenFace-style action-unit CSV, where there is one.
+    """
+
+    clip_id: str
+    path: Path
+    start: Seconds | None = None
+    end: Seconds | None = None
+    text: str = ""
+    label: str | None = None
+    speaker: str | None = None
+    split: str | None = None
+    au_path: Path | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "clip_id", normal_id(self.clip_id))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Example:
+    """One question about a clip and, in training, its answer. `task` names an instruction pool."""
+
+    clip_id: str
+    task: str
+    instruction: str
+    answer: str = ""
+    text: str = ""
+
+
+def normal_id(clip_id: str) -> str:
+    """`clip_id` in Unicode NFC; ConfigError where it is empty or has control characters."""
+    normal = unicodedata.normalize("NFC", clip_id)
+    if not normal or any(unicodedata.category(character) == "Cc" for character in normal):
+        raise ConfigError(f"clip id {clip_id!r} is empty or has control characters. Rename the clip.")
+    return normal

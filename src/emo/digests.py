@@ -1,0 +1,65 @@
+"""SHA-256 of files, remembered by (size, mtime, inode) so that an unchanged file is read once.
+
+The memory is an append-only JSON-lines file that can be deleted at any time. It decides nothing but
+whether to read again: a digest always comes from the bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+CHUNK_BYTES = 1 << 20
+
+
+def sha256_file(path: Path) -> str:
+    """SHA-256 of the file's bytes, 64 hex digits."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while chunk := stream.read(CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+class StatCache:
+    """Digests by path, trusted while size, mtime (ns) and inode stand. `store` None remembers nothing."""
+
+    def __init__(self, store: Path | None) -> None:
+        self._store = store
+        self._known: dict[str, tuple[list[int], str]] = {}
+        if store is not None and store.exists():
+            self._load(store)
+
+    def _load(self, store: Path) -> None:
+        for line in store.read_text(encoding="utf-8", errors="replace").splitlines():
+            try:
+                path, stamp, digest = json.loads(line)
+            except ValueError:
+                continue  # a line torn by a kill: that file is read again
+            self._known[path] = (stamp, digest)
+
+    def sha256(self, path: Path) -> str:
+        """Digest of the file at `path`; OSError where it cannot be read."""
+        key = str(path.resolve())
+        status = path.stat()
+        stamp = [status.st_size, status.st_mtime_ns, status.st_ino]
+        known = self._known.get(key)
+        if known is not None and known[0] == stamp:
+            return known[1]
+        digest = sha256_file(path)
+        self._known[key] = (stamp, digest)
+        if self._store is not None:
+            self._append(self._store, key, stamp, digest)
+        return digest
+
+    @staticmethod
+    def _append(store: Path, key: str, stamp: list[int], digest: str) -> None:
+        store.parent.mkdir(parents=True, exist_ok=True)
+        line = json.dumps([key, stamp, digest]) + "\n"
+        descriptor = os.open(store, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o644)
+        try:
+            os.write(descriptor, line.encode())
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,1 @@
+"""Guards against hostile files: limited worker processes and allow-lists."""

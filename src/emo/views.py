@@ -1,0 +1,95 @@
+"""Views: the pieces of a clip an encoder can ask for. A view is a value, so it is its own key.
+
+Encoders that ask for equal views share one decode and one crop. How a view is made is the business of
+`emo.extractors.media`; what is done with it, the encoder's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emo.canonical import Json
+from emo.records import Array
+from emo.spec import FeatureSpec
+
+FrameChoice = Literal["first", "middle", "peak"]
+
+
+@dataclass(frozen=True, slots=True)
+class AudioView:
+    """The sound track, mono float32 (S,) in [-1, 1] at `rate` hertz."""
+
+    rate: int = 16_000
+
+
+@dataclass(frozen=True, slots=True)
+class FacesView:
+    """Square face crops, uint8 RGB (F, size, size, 3).
+
+    `sampling` is `uniform:N` (N moments, the middles of N equal parts), `segments:KxM` (M fixed moments
+    in each of K equal parts) or `all`. `box` is `tracked` (one box a frame) or `median` (one box a
+    clip). `policy` names the face to keep where there are several. `margin` widens the box, as a share
+    of its longer side. `detect` is at how many of the sampled moments the detector runs; boxes between
+    are interpolated; 0 is all of them.
+    """
+
+    sampling: str = "uniform:16"
+    size: int = 224
+    box: Literal["tracked", "median"] = "tracked"
+    policy: Literal["largest", "central"] = "largest"
+    margin: float = 0.1
+    detect: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FrameView:
+    """One whole frame, uint8 RGB (H, W, 3).
+
+    `peak` is the frame with the largest summed AU intensity where the clip has an action-unit file, else
+    the frame of the largest facial change; which of the two it was is recorded.
+    """
+
+    choice: FrameChoice = "middle"
+
+
+View: TypeAlias = AudioView | FacesView | FrameView
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ViewData:
+    """A view that could be had: `array` as its view says, `times` in seconds (one a frame; (1,) for
+    audio), `meta` plain JSON for the record, `flags` such as `silent` or `short`."""
+
+    array: Array
+    times: NDArray[np.float64]
+    meta: Mapping[str, Json] = field(default_factory=dict)
+    flags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ViewProblem:
+    """A view that could not be had: the record's status and one line for people."""
+
+    status: str
+    reason: str
+
+
+Views: TypeAlias = Mapping[View, ViewData]
+
+
+class Encoder(Protocol):
+    """Turns views of clips into arrays. Making one is cheap and loads no weights; the first `encode` does.
+
+    A batch of n gives what n batches of 1 give. Arrays are float32 and named as in `spec.arrays`.
+    """
+
+    spec: FeatureSpec
+    needs: frozenset[View]
+
+    def encode(self, batch: Sequence[Views]) -> list[dict[str, Array]]:
+        """One dict of arrays for each element: frames (T, D), tokens (N, D), utterance (D,)."""
