@@ -41,8 +41,11 @@ class Record:
 class FeatureSink(Protocol):
     """Anything that takes records; the cache's writer is one."""
 
-    def put(self, record: Record) -> None:
-        """Accept one record. It is safe once the sink has acknowledged it, see the sink's durability."""
+    def put(self, record: Record) -> Record:
+        """Accept one record and return it as kept: values that are no features become a status.
+
+        It is safe once the sink has acknowledged it, see the sink's durability.
+        """
 
 
 def usable(status: str, *, accept_degraded: bool = False) -> bool:

@@ -63,12 +63,14 @@ View: TypeAlias = AudioView | FacesView | FrameView
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ViewData:
     """A view that could be had: `array` as its view says, `times` in seconds (one a frame; (1,) for
-    audio), `meta` plain JSON for the record, `flags` such as `silent` or `short`."""
+    audio), `meta` plain JSON for the record, `flags` such as `silent` or `short`. `degraded` is the
+    record's status where the media is damaged but readable, such as `degraded:truncated`."""
 
     array: Array
     times: NDArray[np.float64]
     meta: Mapping[str, Json] = field(default_factory=dict)
     flags: tuple[str, ...] = ()
+    degraded: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

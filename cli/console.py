@@ -1,0 +1,105 @@
+"""How the command line speaks: results to stdout, progress and notes to stderr.
+
+On a terminal progress is a bar with ETA; elsewhere plain lines, at most one every few seconds.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import click
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+SCHEMA_VERSION = 1
+PLAIN_INTERVAL_S = 5.0
+
+
+class Meter(Protocol):
+    """Shows how far a piece of work has come."""
+
+    def update(self, done: float, total: float, note: str = "") -> None:
+        """Show `done` of `total`; `note` is a few words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """What the user asked about the command's talkativeness."""
+
+    verbose: int = 0
+    quiet: bool = False
+
+    def note(self, text: str) -> None:
+        """One line to stderr, unless quiet."""
+        if not self.quiet:
+            click.echo(text, err=True)
+
+    @contextmanager
+    def meter(self, title: str) -> Iterator[Meter]:
+        """A progress meter on stderr for the length of the block."""
+        if self.quiet:
+            yield _Silent()
+        elif sys.stderr.isatty():
+            with _bar() as progress:
+                yield _Bar(progress, progress.add_task(title, total=None))
+        else:
+            yield _Lines(title)
+
+
+def voice(ctx: click.Context) -> Voice:
+    """The Voice of this run; a plain one where a verb is called on its own, as tests do."""
+    return ctx.obj if isinstance(ctx.obj, Voice) else Voice()
+
+
+def print_json(payload: dict[str, object]) -> None:
+    """One JSON object on stdout, with the schema version first."""
+    click.echo(json.dumps({"schema_version": SCHEMA_VERSION, **payload}, ensure_ascii=False))
+
+
+class _Silent:
+    def update(self, done: float, total: float, note: str = "") -> None:
+        pass
+
+
+class _Lines:
+    def __init__(self, title: str) -> None:
+        self._title = title
+        self._started = self._spoke = time.monotonic()
+
+    def update(self, done: float, total: float, note: str = "") -> None:
+        now = time.monotonic()
+        if now - self._spoke < PLAIN_INTERVAL_S and done < total:
+            return
+        self._spoke = now
+        left = (now - self._started) / done * (total - done) if done else 0.0
+        tail = f", {left:.0f} s left" if done < total else f", {now - self._started:.0f} s"
+        click.echo(f"{self._title}: {done:.0f}/{total:.0f}{tail}{'  ' + note if note else ''}", err=True)
+
+
+class _Bar:
+    def __init__(self, progress: Progress, task: TaskID) -> None:
+        self._progress, self._task = progress, task
+
+    def update(self, done: float, total: float, note: str = "") -> None:
+        self._progress.update(self._task, completed=done, total=total, note=note)
+
+
+def _bar() -> Progress:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}", style="dim"),
+        console=Console(stderr=True),
+    )

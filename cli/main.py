@@ -1,0 +1,128 @@
+"""The `emo` command: finds the verb, loads the workspace's defaults, turns errors into exit codes.
+
+Verbs are imported when they are called, so `emo --help` starts in a fraction of a second. Knows no room.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import NoReturn
+
+import click
+
+from emo import errors
+
+VERBS: dict[str, tuple[str, str]] = {
+    "init": ("emo.cli.init:init", "Write a commented emo.yaml for this folder."),
+    "demo": ("emo.cli.demo:demo", "Render clips, extract, train, answer, and write a report."),
+    "corpus": ("emo.cli.corpus:corpus", "Make clips to try things on."),
+    "extract": ("emo.cli.extract:extract", "Store features of clips in the cache."),
+    "cache": ("emo.cli.cache:cache", "Look into a cache, verify it, move features in and out."),
+    "weights": ("emo.cli.weights:weights", "Fetch and convert encoder weights."),
+    "llm": ("emo.cli.llm:llm", "Tools around the LLaMA stage."),
+    "train-head": ("emo.cli.train_head:train_head", "Train a classifier head on cached features."),
+    "train-llm": ("emo.cli.train_llm:train_llm", "Train the LLaMA stage on cached features."),
+    "predict": ("emo.cli.predict:predict", "Answer for clips: a label and its reasons."),
+    "evaluate": ("emo.cli.evaluate:evaluate", "Score a trained model on a manifest."),
+}
+
+EXIT_BUG, EXIT_USAGE, EXIT_PARTIAL, EXIT_INTERRUPTED = 1, 2, 3, 75
+EXIT_CODES: tuple[tuple[type[errors.EmoError], int], ...] = (
+    (errors.DamagedCache, 4),
+    (errors.StaleCache, 6),
+    (errors.NonFiniteLoss, 7),
+    (errors.MissingDependency, 8),
+    (errors.RightsError, 9),
+    (errors.EmoError, EXIT_USAGE),
+)
+NO_SPACE = 28  # errno.ENOSPC
+EXIT_NO_SPACE = 5
+
+
+class LazyVerbs(click.Group):
+    """A group whose verbs are imported only when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Every verb, in the order of the table."""
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The verb's command; None where there is no such verb."""
+        if cmd_name not in VERBS:
+            return None
+        module, attribute = VERBS[cmd_name][0].split(":")
+        command: click.Command = getattr(import_module(module), attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the verbs without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, help_line) for name, (_, help_line) in VERBS.items()])
+
+
+@click.group(cls=LazyVerbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="emo-toolkit", prog_name="emo")
+@click.option("--config", type=click.Path(dir_okay=False), help="Workspace file.  [default: emo.yaml, if there]")
+@click.option("-v", "--verbose", count=True, help="More words; twice for tracebacks.")
+@click.option("-q", "--quiet", is_flag=True, help="No progress, no notes.")
+@click.pass_context
+def emo(ctx: click.Context, config: str | None, verbose: int, quiet: bool) -> None:
+    """Emotion recognition and reasoning from clips of people, on features that are cached once.
+
+    \b
+    emo extract clips/ --encoder hubert,mae,videomae,eva
+    emo predict clip.mp4 --model runs/llm
+    """
+    from emo.cli.console import Voice
+
+    ctx.obj = Voice(verbose=verbose, quiet=quiet)
+    path = Path(config) if config else Path("emo.yaml")
+    if config or path.exists():
+        from emo.cli.config import default_map, load_workspace
+
+        ctx.default_map = default_map(load_workspace(path), path.parent)
+
+
+def exit_code(error: BaseException) -> int:
+    """The exit code promised for an error, see docs/exit-codes.md."""
+    for kind, code in EXIT_CODES:
+        if isinstance(error, kind):
+            return code
+    if isinstance(error, OSError) and error.errno == NO_SPACE:
+        return EXIT_NO_SPACE
+    return EXIT_BUG
+
+
+def fail(error: BaseException, arguments: Sequence[str]) -> NoReturn:
+    """Say what happened on stderr and leave with the promised code."""
+    verbose = sum(argument.count("v") for argument in arguments if argument in ("-v", "-vv", "--verbose"))
+    code = exit_code(error)
+    if verbose >= 2:
+        traceback.print_exception(error)
+    message = str(error) or type(error).__name__
+    if code == EXIT_BUG:
+        message = f"{type(error).__name__}: {message}\nThis is a bug in emo. `emo -vv ...` shows where."
+    click.echo(f"emo: {message}", err=True)
+    sys.exit(code)
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Entry point of the `emo` command."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    try:
+        code = emo.main(args=given, prog_name="emo", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(EXIT_USAGE)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("emo: interrupted; what is stored is safe. Run the same command to go on.", err=True)
+        sys.exit(EXIT_INTERRUPTED)
+    except Exception as error:  # the edge: every error becomes a message and a code here
+        fail(error, given)
+    sys.exit(code if isinstance(code, int) else 0)

@@ -1,0 +1,227 @@
+"""The extract loop: clips to views, once a clip, to every encoder that wants them, to the cache.
+
+Decoding runs ahead in worker processes; encoding and writing stay in this one. A clip that cannot give a
+feature gets a status, and nothing else is lost. Resuming is the default: what is stored is not done again.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import joblib
+
+from emo.cache import open_cache
+from emo.canonical import Json
+from emo.clip import Clip
+from emo.corpora.manifest import clips_in
+from emo.digests import StatCache
+from emo.extractors import make_encoder
+from emo.extractors.media import read_views
+from emo.pipeline.plan import EncoderPlan, ExtractPlan, Failure, make_plan
+from emo.records import OK, FeatureSink, Record, usable
+from emo.views import View, ViewData, ViewProblem
+
+logger = logging.getLogger(__name__)
+
+FEW_CLIPS = 6  # starting worker processes costs more than decoding these
+Read: TypeAlias = "tuple[Clip, dict[View, ViewData | ViewProblem], float]"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ExtractProgress:
+    """After each clip: pairs done and asked for in this run, and the failures of that clip."""
+
+    done: int
+    total: int
+    clip_id: str
+    failures: tuple[Failure, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ExtractResult:
+    """Counts of clip and encoder pairs; stored + already + len(failed) = clips x encoders."""
+
+    clips: int
+    stored: int
+    already: int
+    failed: tuple[Failure, ...]
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """The object that `emo extract --json` prints."""
+        return asdict(self)
+
+
+def extract(
+    clips: str | os.PathLike[str] | Sequence[Clip],
+    encoders: Sequence[str],
+    cache: str | os.PathLike[str],
+    *,
+    preset: str = "base",
+    jobs: int = 0,
+    retry_failed: bool = False,
+    redo: bool = False,
+    replace_changed: bool = False,
+    durability: str = "batch",
+    dry_run: bool = False,
+    on_plan: Callable[[ExtractPlan], None] | None = None,
+    on_progress: Callable[[ExtractProgress], None] | None = None,
+) -> ExtractResult:
+    """Store features of `clips` in the cache at `cache` and say what is stored, was stored and failed.
+
+    `clips` is a folder, a media file, a manifest or a list of Clip; `encoders` are names such as `hubert`;
+    `jobs` is the number of decoding processes (0: one a core). `dry_run` stops after the plan. `on_plan`
+    is called once before any work, `on_progress` after each clip.
+
+    Raises ConfigError for unusable settings, CheckpointError where weights are missing.
+    """
+    started = time.monotonic()
+    chosen, ignored = clips_in(Path(clips)) if isinstance(clips, str | os.PathLike) else (clips, 0)
+    store = open_cache(cache, mode="a")
+    files = StatCache(Path(f"{os.fspath(cache)}.journal") / "media-digests.jsonl")
+    made = [make_encoder(name, preset=preset) for name in encoders]
+    plan = make_plan(
+        chosen,
+        made,
+        store,
+        files,
+        retry_failed=retry_failed,
+        redo=redo,
+        replace_changed=replace_changed,
+        ignored=ignored,
+    )
+    if on_plan:
+        on_plan(plan)
+    clock = {"plan": time.monotonic() - started, "decode": 0.0, "encode": 0.0, "write": 0.0}
+    stored = 0
+    failed = list(plan.failed_before)
+    for progress in () if dry_run else run_plan(plan, jobs=jobs, durability=durability, clock=clock):
+        stored = progress.done - (len(failed) - len(plan.failed_before)) - len(progress.failures)
+        failed += progress.failures
+        if on_progress:
+            on_progress(progress)
+    clock["total"] = time.monotonic() - started
+    return ExtractResult(
+        clips=len(chosen),
+        stored=stored,
+        already=plan.already,
+        failed=tuple(failed),
+        seconds={name: round(value, 3) for name, value in clock.items()},
+    )
+
+
+def run_plan(
+    plan: ExtractPlan, *, jobs: int = 0, durability: str = "batch", clock: dict[str, float]
+) -> Iterator[ExtractProgress]:
+    """Encode and store what the plan has to do; yields after each clip. `clock` gathers seconds by step."""
+    total = plan.to_do
+    if not total:
+        return
+    done = 0
+    with ExitStack() as stack:
+        writers = [
+            stack.enter_context(part.space.writer(durability=durability)) if part.to_do else None
+            for part in plan.parts
+        ]
+        for clip, views, decode_seconds in _read_ahead(plan, jobs):
+            clock["decode"] += decode_seconds
+            failures = []
+            for part, writer in zip(plan.parts, writers, strict=True):
+                if writer is not None and clip.clip_id in part.to_do:
+                    record = _encode(part, clip, views, clock)
+                    failure = _store(writer, part, record, clock)
+                    done += 1
+                    if failure is not None:
+                        failures.append(failure)
+            yield ExtractProgress(done=done, total=total, clip_id=clip.clip_id, failures=tuple(failures))
+
+
+def _read_ahead(plan: ExtractPlan, jobs: int) -> Iterator[Read]:
+    work = list(_wanted_views(plan))
+    jobs = jobs or os.cpu_count() or 1
+    if jobs == 1 or len(work) <= FEW_CLIPS:
+        for clip, views in work:
+            yield _read(clip, views)
+        return
+    parallel = joblib.Parallel(n_jobs=jobs, return_as="generator", pre_dispatch="2*n_jobs", batch_size=1)
+    yield from parallel(joblib.delayed(_read)(clip, views) for clip, views in work)
+
+
+def _wanted_views(plan: ExtractPlan) -> Iterable[tuple[Clip, frozenset[View]]]:
+    for clip in plan.clips:
+        parts = [part for part in plan.parts if clip.clip_id in part.to_do]
+        if parts:
+            yield clip, frozenset[View]().union(*(part.encoder.needs for part in parts))
+
+
+def _read(clip: Clip, views: frozenset[View]) -> Read:
+    started = time.monotonic()
+    return clip, read_views(clip, views), time.monotonic() - started
+
+
+def _encode(
+    part: EncoderPlan, clip: Clip, views: dict[View, ViewData | ViewProblem], clock: dict[str, float]
+) -> Record:
+    """One clip through one encoder. One at a time on a CPU: values never depend on a clip's neighbours."""
+    digest = part.inputs[clip.clip_id]
+    got: dict[View, ViewData] = {}
+    for view in part.encoder.needs:
+        found = views[view]
+        if isinstance(found, ViewProblem):
+            return Record(
+                clip_id=clip.clip_id, status=found.status, reason=found.reason, input_sha256=digest
+            )
+        got[view] = found
+    started = time.monotonic()
+    try:
+        arrays = part.encoder.encode([got])[0]
+    except (RuntimeError, ValueError) as error:
+        logger.warning("%s on %s: %s", part.encoder.spec.encoder, clip.clip_id, error)
+        return Record(
+            clip_id=clip.clip_id, status="failed:encoder_error", reason=str(error)[:200], input_sha256=digest
+        )
+    finally:
+        clock["encode"] += time.monotonic() - started
+    degraded = next((data.degraded for data in got.values() if data.degraded), None)
+    return Record(
+        clip_id=clip.clip_id,
+        status=degraded or OK,
+        arrays=arrays,
+        input_sha256=digest,
+        meta=_meta(got),
+    )
+
+
+def _meta(views: dict[View, ViewData]) -> dict[str, Json]:
+    meta: dict[str, Json] = {}
+    flags: list[Json] = []
+    for view, data in views.items():
+        name = type(view).__name__.removesuffix("View").lower()
+        meta[name] = {"times": [round(float(moment), 4) for moment in data.times], **data.meta}
+        flags += [flag for flag in data.flags if flag not in flags]
+    if flags:
+        meta["flags"] = flags
+    return meta
+
+
+def _store(
+    writer: FeatureSink, part: EncoderPlan, record: Record, clock: dict[str, float]
+) -> Failure | None:
+    started = time.monotonic()
+    stored = writer.put(record)
+    clock["write"] += time.monotonic() - started
+    if usable(stored.status, accept_degraded=True):
+        return None
+    return Failure(
+        clip_id=record.clip_id,
+        encoder=part.encoder.spec.encoder,
+        status=stored.status,
+        reason=stored.reason,
+    )

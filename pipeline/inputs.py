@@ -1,0 +1,34 @@
+"""The digest of exactly what an encoder reads of a clip: what makes a stored feature fresh or stale.
+
+Knows views and clips; decodes nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection
+
+from emo.canonical import Json, canonical_json
+from emo.clip import Clip
+from emo.digests import StatCache
+from emo.records import NO_INPUT
+from emo.views import FrameView, View
+
+
+def input_digest(clip: Clip, needs: Collection[View], files: StatCache) -> bytes:
+    """SHA-256 (32 bytes) over media digest, cut and, for a peak frame, the action-unit file's digest.
+
+    All zeros where the media cannot be read: there is nothing that could be fresh.
+    """
+    try:
+        reads: dict[str, Json] = {
+            "media": files.sha256(clip.path),
+            "start": clip.start,
+            "end": clip.end,
+            "region": None,
+        }
+        if clip.au_path is not None and any(isinstance(view, FrameView) and view.choice == "peak" for view in needs):
+            reads["au"] = files.sha256(clip.au_path)
+    except OSError:
+        return NO_INPUT
+    return hashlib.sha256(canonical_json(reads)).digest()

@@ -1,0 +1,114 @@
+"""What an extraction has to do: which clip and encoder pairs are stored, which are not, which cannot be.
+
+Making a plan decodes nothing, loads no weights and, on a full cache, reads no media.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from emo.cache import FeatureCache, Space
+from emo.clip import Clip
+from emo.digests import StatCache
+from emo.errors import ConfigError
+from emo.pipeline.inputs import input_digest
+from emo.records import usable
+from emo.views import Encoder
+
+MOST_REPLACED = 0.05  # share of stored ids whose media may change before a run stops and asks
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Failure:
+    """A clip and encoder pair without a usable record, and why."""
+
+    clip_id: str
+    encoder: str
+    status: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EncoderPlan:
+    """One encoder's part: where it writes, what it has to encode, from which inputs."""
+
+    encoder: Encoder
+    space: Space
+    inputs: dict[str, bytes]
+    to_do: frozenset[str]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ExtractPlan:
+    """Every pair of a run, sorted into to do, stored already, and failed before.
+
+    `ignored` counts the files of the folder that are no media.
+    """
+
+    clips: Sequence[Clip]
+    parts: Sequence[EncoderPlan]
+    already: int
+    failed_before: Sequence[Failure] = field(default_factory=tuple)
+    ignored: int = 0
+
+    @property
+    def pairs(self) -> int:
+        """How many clip and encoder pairs were asked for."""
+        return len(self.clips) * len(self.parts)
+
+    @property
+    def to_do(self) -> int:
+        """How many pairs have to be encoded."""
+        return sum(len(part.to_do) for part in self.parts)
+
+
+def make_plan(
+    clips: Sequence[Clip],
+    encoders: Sequence[Encoder],
+    cache: FeatureCache,
+    files: StatCache,
+    *,
+    retry_failed: bool = False,
+    redo: bool = False,
+    replace_changed: bool = False,
+    ignored: int = 0,
+) -> ExtractPlan:
+    """Compare what is asked with what is stored.
+
+    Raises ConfigError where more than 5 % of the stored ids now name other media, unless
+    `replace_changed`: that is usually another folder under the same cache.
+    """
+    parts = []
+    already = 0
+    failed: list[Failure] = []
+    for encoder in encoders:
+        space = cache.create(encoder.spec)
+        inputs = {clip.clip_id: input_digest(clip, encoder.needs, files) for clip in clips}
+        if not (replace_changed or redo):
+            _refuse_other_media(space, inputs)
+        wanted = tuple(encoder.spec.arrays)
+        to_do = set(inputs) if redo else set(space.missing(inputs, arrays=wanted, retry_failed=retry_failed))
+        for clip_id in inputs.keys() - to_do:
+            info = space.info(clip_id)
+            if info is not None and usable(info.status, accept_degraded=True):
+                already += 1
+            elif info is not None:
+                failed.append(
+                    Failure(
+                        clip_id=clip_id, encoder=encoder.spec.encoder, status=info.status, reason=info.reason
+                    )
+                )
+        parts.append(EncoderPlan(encoder=encoder, space=space, inputs=inputs, to_do=frozenset(to_do)))
+    return ExtractPlan(clips=clips, parts=parts, already=already, failed_before=tuple(failed), ignored=ignored)
+
+
+def _refuse_other_media(space: Space, inputs: dict[str, bytes]) -> None:
+    stored = {clip_id: info for clip_id in inputs if (info := space.info(clip_id)) is not None}
+    changed = [clip_id for clip_id, info in stored.items() if info.input_sha256 != inputs[clip_id]]
+    if len(changed) > max(1, MOST_REPLACED * len(stored)):
+        raise ConfigError(
+            f"{len(changed)} of {len(stored)} clips in {space.name} have other media than what is stored, "
+            f"for example {changed[0]!r}. Is this the right cache? "
+            "If the media really changed, add --replace-changed."
+        )
