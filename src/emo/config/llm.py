@@ -1,0 +1,91 @@
+"""Settings of the LLaMA stage. The recipes override them; the defaults are those of the official code.
+
+Source of the defaults: Emotion-LLaMA at commit 4ee28d2, train_configs/Emotion-LLaMA_finetune.yaml.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from emo.labels import MERR
+
+SLOTS = ("eva_patches", "mae", "videomae", "hubert", "eva_class")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LoraSettings:
+    """Low-rank adapters on the frozen LLaMA; the official scale is alpha / rank = 0.25."""
+
+    rank: int = 64
+    alpha: int = 16
+    dropout: float = 0.05
+    targets: tuple[str, ...] = ("q_proj", "v_proj")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StageConfig:
+    """One training stage: `tasks` maps a task of emo.llm.prompts to its share of the examples.
+
+    `steps` are optimiser steps. The learning rate rises from `warmup_lr` to `peak_lr` over
+    `warmup_steps` and falls to `min_lr` along a half cosine. `validate_every` 0 validates at the end only.
+    `fixed_instruction` asks every question in the official words instead of drawing from the pool.
+    """
+
+    tasks: Mapping[str, float]
+    steps: int = 30_000
+    batch_size: int = 4
+    accumulate: int = 1
+    peak_lr: float = 1e-5
+    min_lr: float = 1e-6
+    warmup_lr: float = 1e-6
+    warmup_steps: int = 1000
+    betas: tuple[float, float] = (0.9, 0.999)
+    eps: float = 1e-8
+    weight_decay: float = 0.05
+    clip_norm: float | None = None
+    modality_dropout: float = 0.0
+    group_by_length: bool = True
+    fixed_instruction: bool = False
+    validate_every: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LlmConfig:
+    """A recipe: what the LLaMA is made of and the stages it goes through, in order.
+
+    `standardise` z-scores the features with figures of the training clips; `projector_scale` starts the
+    projectors at that multiple of the word embeddings' spread (None: PyTorch's default). Both are off
+    in the official code and both are needed where the base is small.
+    """
+
+    aims_at: str = ""
+    labels: tuple[str, ...] = MERR
+    template: str = "emo"
+    slots: tuple[str, ...] = SLOTS
+    lora: LoraSettings = field(default_factory=LoraSettings)
+    standardise: bool = False
+    projector_scale: float | None = None
+    max_answer_tokens: int = 1024
+    stages: Mapping[str, StageConfig] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TinyBaseConfig:
+    """A small LLaMA for machines without a real one: size, tokenizer and pre-training."""
+
+    hidden: int = 256
+    layers: int = 4
+    heads: int = 4
+    intermediate: int = 688
+    vocabulary: int = 760
+    positions: int = 1024
+    steps: int = 160
+    batch_size: int = 32
+    peak_lr: float = 3e-3
+    warmup_steps: int = 20
+    weight_decay: float = 0.05
+    prompt_weight: float = 0.3
+    clue_purity: float = 0.5
+    max_clues: int = 16
+    seed: int = 0
