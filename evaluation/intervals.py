@@ -1,0 +1,181 @@
+"""Bootstrap intervals of scores, resampled by speaker: clips of one person are not independent.
+
+A resample is a count of how often each speaker was drawn, so its confusion matrix is one matrix product and
+thousands of resamples take milliseconds. Knows labels and speakers, never models.
+
+Axes: N clips, G clusters (speakers), R resamples, K classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emo.errors import ConfigError
+from emo.evaluation.metrics import label_codes
+
+Floats = NDArray[np.float64]
+Metric = Literal["weighted_f1", "uar", "war"]
+CHUNK = 256  # resamples at once: bounds the memory where every clip is a cluster of its own
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A score with the percentile interval of its bootstrap; `clusters` is what was resampled."""
+
+    metric: Metric
+    point: float
+    low: float
+    high: float
+    level: float
+    clusters: int
+
+    def __str__(self) -> str:
+        return f"{self.point:.3f} [{self.low:.3f}, {self.high:.3f}]"
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Score of the first system minus that of the second on the same clips.
+
+    `p_value` is two-sided: twice the smaller share of resamples on either side of 0, at least 1 / R.
+    """
+
+    metric: Metric
+    point: float
+    low: float
+    high: float
+    level: float
+    p_value: float
+    clusters: int
+
+
+def bootstrap_interval(
+    truth: Sequence[str],
+    predicted: Sequence[str | None],
+    labels: Sequence[str],
+    clusters: Sequence[str | None] | None = None,
+    *,
+    metric: Metric = "weighted_f1",
+    resamples: int = 2000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> Interval:
+    """The percentile interval of a score; `clusters` names the speaker of each clip.
+
+    A clip whose cluster is None, and every clip where there are no clusters, is a cluster of its own.
+    ConfigError as `classification_scores`.
+    """
+    score = _metric(metric)
+    tables = _cluster_tables(truth, predicted, labels, clusters)
+    draws = score(_resampled(tables, resamples, seed))
+    low, high = _percentiles(draws, level)
+    return Interval(metric, float(score(tables.sum(axis=0))), low, high, level, len(tables))
+
+
+def paired_bootstrap(
+    truth: Sequence[str],
+    first: Sequence[str | None],
+    second: Sequence[str | None],
+    labels: Sequence[str],
+    clusters: Sequence[str | None] | None = None,
+    *,
+    metric: Metric = "weighted_f1",
+    resamples: int = 2000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> Difference:
+    """Whether `first` is better than `second`: both scored on the same resampled speakers."""
+    score = _metric(metric)
+    tables = [_cluster_tables(truth, predicted, labels, clusters) for predicted in (first, second)]
+    # One seed for both draws the same speakers, which is what makes the comparison paired.
+    draws = [score(_resampled(table, resamples, seed)) for table in tables]
+    differences = draws[0] - draws[1]
+    low, high = _percentiles(differences, level)
+    sides = min(float((differences <= 0).mean()), float((differences >= 0).mean()))
+    return Difference(
+        metric,
+        float(score(tables[0].sum(axis=0)) - score(tables[1].sum(axis=0))),
+        low,
+        high,
+        level,
+        min(1.0, max(2 * sides, 1 / resamples)),
+        len(tables[0]),
+    )
+
+
+def _cluster_tables(
+    truth: Sequence[str],
+    predicted: Sequence[str | None],
+    labels: Sequence[str],
+    clusters: Sequence[str | None] | None,
+) -> Floats:
+    """Confusion counts of each cluster, (G, K, K + 1)."""
+    rows, columns = label_codes(truth, predicted, labels)
+    if clusters is not None and len(clusters) != len(truth):
+        raise ConfigError(f"{len(truth)} clips but {len(clusters)} clusters. Give one a clip, or None.")
+    speakers = clusters if clusters is not None else [None] * len(truth)
+    names = [("clip", str(row)) if name is None else ("speaker", name) for row, name in enumerate(speakers)]
+    order = {name: index for index, name in enumerate(dict.fromkeys(names))}
+    groups = np.array([order[name] for name in names])
+    tables = np.zeros((len(order), len(labels), len(labels) + 1))
+    np.add.at(tables, (groups, rows, columns), 1)
+    return tables
+
+
+def _resampled(tables: Floats, resamples: int, seed: int) -> Floats:
+    """Confusion counts of `resamples` draws of as many clusters as there are, (R, K, K + 1)."""
+    rng = np.random.default_rng(seed)
+    count = len(tables)
+    flat = tables.reshape(count, -1)
+    parts = [
+        rng.multinomial(count, np.full(count, 1 / count), size=min(CHUNK, resamples - start)) @ flat
+        for start in range(0, resamples, CHUNK)
+    ]
+    return np.concatenate(parts).reshape(resamples, *tables.shape[1:])
+
+
+def _percentiles(draws: Floats, level: float) -> tuple[float, float]:
+    low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def _diagonal(counts: Floats) -> Floats:
+    return np.diagonal(counts, axis1=-2, axis2=-1)
+
+
+def _ratio(part: Floats, whole: Floats) -> Floats:
+    return np.divide(part, whole, out=np.zeros_like(part, dtype=np.float64), where=whole > 0)
+
+
+def _weighted_f1(counts: Floats) -> Floats:
+    support, answered = counts.sum(axis=-1), counts.sum(axis=-2)[..., :-1]
+    f1 = _ratio(2 * _diagonal(counts), support + answered)
+    return np.asarray((f1 * support).sum(axis=-1) / support.sum(axis=-1))
+
+
+def _uar(counts: Floats) -> Floats:
+    support = counts.sum(axis=-1)
+    return np.asarray(_ratio(_diagonal(counts), support).sum(axis=-1) / (support > 0).sum(axis=-1))
+
+
+def _war(counts: Floats) -> Floats:
+    return np.asarray(_diagonal(counts).sum(axis=-1) / counts.sum(axis=(-2, -1)))
+
+
+class _Score(Protocol):
+    def __call__(self, counts: Floats) -> Floats:
+        """Scores (...) of confusion counts (..., K, K + 1)."""
+
+
+SCORES: Mapping[str, _Score] = {"weighted_f1": _weighted_f1, "uar": _uar, "war": _war}
+
+
+def _metric(name: str) -> _Score:
+    if name not in SCORES:
+        raise ConfigError(f"no metric {name!r}. Known: {', '.join(SCORES)}.")
+    return SCORES[name]

@@ -1,0 +1,145 @@
+"""FeatureBatch: features of some clips by name, with masks. A missing feature is a mask, never a row of zeros.
+
+Axes: B batch, N tokens, D feature dim. Knows neither where features are stored nor what is made of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from emo.errors import ConfigError
+from emo.spec import FeatureSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a feature of a batch came from: the recipe, and the array with its pooling ("frames:mean+std")."""
+
+    spec: FeatureSpec
+    array: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FeatureBatch:
+    """Features of B clips by name.
+
+    `values[name]` is float, (B, D) for utterance-level or (B, N, D) for tokens; `masks[name]` is bool (B,),
+    False where the clip lacks the feature. What stands in `values` under a False mask means nothing and is
+    never read. `sources` says by which recipe each feature was made; empty for batches made by hand.
+    ConfigError where names or lengths disagree.
+    """
+
+    clip_ids: tuple[str, ...]
+    values: dict[str, Tensor]
+    masks: dict[str, Tensor]
+    sources: Mapping[str, Source] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.values.keys() != self.masks.keys():
+            raise ConfigError(f"a batch has values {sorted(self.values)} but masks {sorted(self.masks)}.")
+        for name, mask in self.masks.items():
+            rows = self.values[name].shape[0]
+            if mask.dtype != torch.bool or mask.shape != (len(self),) or rows != len(self):
+                raise ConfigError(
+                    f"{name}: {len(self)} clips but {rows} rows and a mask {mask.dtype} {tuple(mask.shape)}. "
+                    f"Give a bool mask of shape ({len(self)},)."
+                )
+
+    def __len__(self) -> int:
+        return len(self.clip_ids)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the features, in the order they were given."""
+        return tuple(self.values)
+
+    @property
+    def dims(self) -> dict[str, int]:
+        """D of each feature."""
+        return {name: value.shape[-1] for name, value in self.values.items()}
+
+    def present(self, name: str) -> Tensor:
+        """Values of `name` with zeros written over what is absent, so that no NaN leaks into a gradient."""
+        value, mask = self.values[name], self.masks[name]
+        return torch.where(mask.view(-1, *[1] * (value.dim() - 1)), value, value.new_zeros(()))
+
+    def take(self, rows: Sequence[int] | Tensor) -> FeatureBatch:
+        """The clips at `rows`, in that order."""
+        index = torch.as_tensor(rows, dtype=torch.long)
+        clip_ids = tuple(self.clip_ids[row] for row in index.tolist())
+        return self._map(lambda tensor: tensor[index.to(tensor.device)], clip_ids)
+
+    def only(self, names: Sequence[str]) -> FeatureBatch:
+        """The features in `names`; ConfigError for one the batch lacks."""
+        if unknown := [name for name in names if name not in self.values]:
+            raise ConfigError(f"the batch has {', '.join(self.names)}, not {', '.join(unknown)}.")
+        return FeatureBatch(
+            self.clip_ids,
+            {name: self.values[name] for name in names},
+            {name: self.masks[name] for name in names},
+            {name: self.sources[name] for name in names if name in self.sources},
+        )
+
+    def with_values(self, values: dict[str, Tensor]) -> FeatureBatch:
+        """The same clips and masks with other values."""
+        return replace(self, values=values)
+
+    def to(self, device: str | torch.device) -> FeatureBatch:
+        """The batch on `device`."""
+        return self._map(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def pin_memory(self) -> FeatureBatch:
+        """The batch in page-locked memory; `torch.utils.data.DataLoader(pin_memory=True)` calls this."""
+        return self._map(Tensor.pin_memory)
+
+    def _map(
+        self, change: Callable[[Tensor], Tensor], clip_ids: tuple[str, ...] | None = None
+    ) -> FeatureBatch:
+        return FeatureBatch(
+            self.clip_ids if clip_ids is None else clip_ids,
+            {name: change(tensor) for name, tensor in self.values.items()},
+            {name: change(tensor) for name, tensor in self.masks.items()},
+            self.sources,
+        )
+
+
+def shuffled(batch: FeatureBatch, rng: np.random.Generator) -> FeatureBatch:
+    """The control that a head must fail on: features of one clip under the id of another.
+
+    One permutation for all features, so that only their tie to the clip is cut.
+    """
+    order = rng.permutation(len(batch)).tolist()
+    return replace(batch.take(order), clip_ids=batch.clip_ids)
+
+
+def drop_modalities(batch: FeatureBatch, rate: float, generator: torch.Generator) -> FeatureBatch:
+    """Hide each present feature with chance `rate`; a clip that has any feature keeps at least one.
+
+    `generator` lives on the CPU, so the draw is the same on every device.
+    """
+    if rate <= 0:
+        return batch
+    present = torch.stack([mask.cpu() for mask in batch.masks.values()], dim=1)  # (B, M)
+    draw = torch.rand(present.shape, generator=generator).masked_fill(~present, -1.0)
+    survivor = torch.zeros_like(present).scatter_(1, draw.argmax(dim=1, keepdim=True), value=True)
+    kept = present & ((draw >= rate) | survivor)
+    masks = {name: kept[:, column].to(batch.masks[name].device) for column, name in enumerate(batch.names)}
+    return replace(batch, masks=masks)
+
+
+def joined(batches: Sequence[FeatureBatch]) -> FeatureBatch:
+    """Batches of the same features one after the other; ConfigError where there are none."""
+    if not batches:
+        raise ConfigError("no batches to join. Give at least one.")
+    first = batches[0]
+    return FeatureBatch(
+        tuple(clip_id for batch in batches for clip_id in batch.clip_ids),
+        {name: torch.cat([batch.values[name] for batch in batches]) for name in first.names},
+        {name: torch.cat([batch.masks[name] for batch in batches]) for name in first.names},
+        first.sources,
+    )

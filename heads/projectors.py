@@ -1,0 +1,117 @@
+"""Projectors: features of an encoder to tokens of a model, (B, N, D) to (B, N', H). The only home of their classes.
+
+Heads use them with H a small width, the LLaMA stage with H its hidden size. Knows neither of them.
+Shapes at paper size: Emotion-LLaMA, minigpt4/models/minigpt_v2.py at commit 4ee28d2.
+
+Axes: B batch, N tokens, D feature dim, H hidden size of the receiver.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor, nn
+
+from emo.errors import ConfigError
+from emo.spec import FeatureSpec
+
+MERGED_PATCHES = 4
+
+
+class LinearProjector(nn.Module):
+    """One linear layer a token: (B, D) or (B, N, D) to (B, 1, H) or (B, N, H)."""
+
+    def __init__(self, in_dim: int, hidden: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(in_dim, hidden)
+
+    def forward(self, values: Tensor) -> Tensor:
+        """A vector a clip counts as one token."""
+        tokens = values.unsqueeze(1) if values.dim() == 2 else values
+        projected: Tensor = self.linear(tokens)
+        return projected
+
+
+class MLPProjector(nn.Module):
+    """Linear, GELU, linear: (B, D) or (B, N, D) to (B, 1, H) or (B, N, H)."""
+
+    def __init__(self, in_dim: int, hidden: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(in_dim, hidden), nn.GELU(), nn.Linear(hidden, hidden))
+
+    def forward(self, values: Tensor) -> Tensor:
+        """A vector a clip counts as one token."""
+        tokens = values.unsqueeze(1) if values.dim() == 2 else values
+        projected: Tensor = self.layers(tokens)
+        return projected
+
+
+class MergedPatchProjector(nn.Module):
+    """Patch tokens of a ViT, `merge` neighbours of the raster scan concatenated: (B, 1 + N, D) to (B, N / merge, H).
+
+    Token 0 is the class token and is left out. The neighbours lie in one row of patches, not in a block.
+    """
+
+    def __init__(self, in_dim: int, hidden: int, merge: int = MERGED_PATCHES) -> None:
+        super().__init__()
+        self.merge = merge
+        self.linear = nn.Linear(merge * in_dim, hidden)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """ConfigError where N is not a multiple of `merge`."""
+        batch, count, dim = tokens.shape
+        if (count - 1) % self.merge:
+            raise ConfigError(
+                f"{count - 1} patch tokens do not divide into groups of {self.merge}. "
+                f"Choose an image size with a multiple of {self.merge} patches."
+            )
+        merged = tokens[:, 1:].reshape(batch, (count - 1) // self.merge, self.merge * dim)
+        projected: Tensor = self.linear(merged)
+        return projected
+
+
+class ClassTokenProjector(nn.Module):
+    """The class token of a ViT: (B, 1 + N, D) to (B, 1, H)."""
+
+    def __init__(self, in_dim: int, hidden: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(in_dim, hidden)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Reads token 0 only."""
+        projected: Tensor = self.linear(tokens[:, :1])
+        return projected
+
+
+def slot_source(slot: str) -> tuple[str, str]:
+    """The feature and the array of it that a slot of the prompt is filled from."""
+    if slot in ("eva_patches", "eva_class"):
+        return "eva", "tokens"
+    return slot, "utterance"
+
+
+def projectors_for(specs: Mapping[str, FeatureSpec], hidden: int) -> nn.ModuleDict:
+    """A projector for each slot that the features fill, by slot name.
+
+    `specs` is by feature name. `eva` fills two slots, `eva_patches` and `eva_class`; every other feature one
+    slot of its own name. The slots come in the order of Emotion-LLaMA: patches, features as given, class
+    token. At paper size the parameters are 23,072,768 + 3 x 4,198,400 + 5,771,264 = 41,439,232. ConfigError
+    for a feature that lacks the array.
+    """
+    projectors: dict[str, nn.Module] = {}
+    if "eva" in specs:
+        projectors["eva_patches"] = MergedPatchProjector(_dim(specs, "eva_patches"), hidden)
+    for name in specs:
+        if name != "eva":
+            projectors[name] = LinearProjector(_dim(specs, name), hidden)
+    if "eva" in specs:
+        projectors["eva_class"] = ClassTokenProjector(_dim(specs, "eva_class"), hidden)
+    return nn.ModuleDict(projectors)
+
+
+def _dim(specs: Mapping[str, FeatureSpec], slot: str) -> int:
+    feature, array = slot_source(slot)
+    layouts = specs[feature].arrays
+    if array not in layouts:
+        raise ConfigError(f"{feature} stores {', '.join(layouts)}; its slot {slot!r} needs {array!r}.")
+    return layouts[array].dim

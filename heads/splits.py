@@ -1,0 +1,66 @@
+"""Train, validation and test clips of a labelled set; a missing validation split is cut from train by speaker.
+
+Test clips are never touched to make a choice. Knows clips and their fields, nothing of manifests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.model_selection import StratifiedGroupKFold
+
+from emo.clip import Clip
+from emo.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class Splits:
+    """Labelled clips by role. `held_out` says that `val` was cut from the training speakers by seed."""
+
+    train: tuple[Clip, ...]
+    val: tuple[Clip, ...]
+    test: tuple[Clip, ...]
+    held_out: bool = False
+
+    @property
+    def shared_speakers(self) -> frozenset[str]:
+        """Speakers that are both in train or val and in test: the test score then does not measure new people."""
+        seen = {clip.speaker for clip in (*self.train, *self.val)}
+        return frozenset(clip.speaker for clip in self.test if clip.speaker and clip.speaker in seen)
+
+
+def split_clips(clips: Sequence[Clip], *, val_share: float, seed: int) -> Splits:
+    """Labelled clips by their `split` field: train (or none given), val (also dev, valid), anything else test.
+
+    Without a validation split about `val_share` of the training speakers are held out, classes balanced as
+    well as speakers allow; a clip without a speaker counts as a speaker of its own. ConfigError where there
+    are no training clips or too few speakers to hold any out.
+    """
+    train = [clip for clip in clips if clip.label and clip.split in (None, "", "train")]
+    val = [clip for clip in clips if clip.label and clip.split in ("val", "dev", "valid", "validation")]
+    known = {clip.clip_id for clip in (*train, *val)}
+    test = tuple(clip for clip in clips if clip.label and clip.clip_id not in known)
+    if not train:
+        raise ConfigError(
+            f"none of {len(clips)} clips has a label and split `train`. Add both to the manifest."
+        )
+    if val:
+        return Splits(tuple(train), tuple(val), test)
+    kept, held = _hold_out(train, val_share, seed)
+    return Splits(tuple(kept), tuple(held), test, held_out=True)
+
+
+def _hold_out(clips: list[Clip], share: float, seed: int) -> tuple[list[Clip], list[Clip]]:
+    speakers = np.array([clip.speaker or f"clip {clip.clip_id}" for clip in clips])
+    labels = np.array([clip.label for clip in clips])
+    folds = min(max(2, round(1 / share)), len(set(speakers)))
+    if folds < 2:
+        raise ConfigError(
+            f"all {len(clips)} training clips are of one speaker, so none can be held out for validation. "
+            f"Mark some clips with split `val`."
+        )
+    cutter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
+    kept, held = next(iter(cutter.split(clips, labels, speakers)))
+    return [clips[row] for row in kept], [clips[row] for row in held]
