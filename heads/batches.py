@@ -1,4 +1,6 @@
-"""FeatureBatch: features of some clips by name, with masks. A missing feature is a mask, never a row of zeros.
+"""FeatureBatch: features of some clips by name, with masks.
+
+A missing feature is a mask, never a row of zeros.
 
 Axes: B batch, N tokens, D feature dim. Knows neither where features are stored nor what is made of them.
 """
@@ -18,7 +20,7 @@ from emo.spec import FeatureSpec
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a feature of a batch came from: the recipe, and the array with its pooling ("frames:mean+std")."""
+    """Where a feature came from: the recipe, and the array with its pooling ("frames:mean+std")."""
 
     spec: FeatureSpec
     array: str

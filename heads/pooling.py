@@ -19,11 +19,11 @@ Floats = NDArray[np.float32]
 
 
 def _mean(frames: Floats) -> Floats:
-    return frames.mean(axis=0)
+    return np.asarray(frames.mean(axis=0))
 
 
 def _std(frames: Floats) -> Floats:
-    return frames.std(axis=0)
+    return np.asarray(frames.std(axis=0))
 
 
 def _range(frames: Floats) -> Floats:
@@ -38,7 +38,7 @@ def _apex(frames: Floats) -> Floats:
 
 def _first(frames: Floats) -> Floats:
     """Row 0: the first frame, or the class token of a ViT."""
-    return frames[0]
+    return np.asarray(frames[0])
 
 
 STATISTICS: Mapping[str, Callable[[Floats], Floats]] = {
@@ -55,7 +55,8 @@ def pool(frames: NDArray[np.generic], pooling: str) -> Floats:
     names = pooling.split("+")
     if unknown := [name for name in names if name not in STATISTICS]:
         raise ConfigError(
-            f"pooling {pooling!r}: no statistic {', '.join(map(repr, unknown))}. Known: {', '.join(STATISTICS)}."
+            f"pooling {pooling!r}: no statistic {', '.join(map(repr, unknown))}. "
+            f"Known: {', '.join(STATISTICS)}."
         )
     values = frames.astype(np.float32)
     return np.concatenate([STATISTICS[name](values) for name in names])

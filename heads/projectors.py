@@ -1,6 +1,7 @@
-"""Projectors: features of an encoder to tokens of a model, (B, N, D) to (B, N', H). The only home of their classes.
+"""Projectors: features of an encoder to tokens of a model, (B, N, D) to (B, N', H).
 
-Heads use them with H a small width, the LLaMA stage with H its hidden size. Knows neither of them.
+The only home of their classes. Heads use them with H a small width, the LLaMA stage with H its hidden size;
+nothing of either is known here.
 Shapes at paper size: Emotion-LLaMA, minigpt4/models/minigpt_v2.py at commit 4ee28d2.
 
 Axes: B batch, N tokens, D feature dim, H hidden size of the receiver.
@@ -47,9 +48,10 @@ class MLPProjector(nn.Module):
 
 
 class MergedPatchProjector(nn.Module):
-    """Patch tokens of a ViT, `merge` neighbours of the raster scan concatenated: (B, 1 + N, D) to (B, N / merge, H).
+    """Patch tokens of a ViT, `merge` neighbours concatenated: (B, 1 + N, D) to (B, N / merge, H).
 
-    Token 0 is the class token and is left out. The neighbours lie in one row of patches, not in a block.
+    Token 0, the class token, is left out. Neighbours are those of the raster scan: patches of one row, not of
+    a block.
     """
 
     def __init__(self, in_dim: int, hidden: int, merge: int = MERGED_PATCHES) -> None:

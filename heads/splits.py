@@ -1,4 +1,4 @@
-"""Train, validation and test clips of a labelled set; a missing validation split is cut from train by speaker.
+"""Train, validation and test clips of a labelled set; a missing validation split is cut by speaker.
 
 Test clips are never touched to make a choice. Knows clips and their fields, nothing of manifests.
 """
@@ -26,13 +26,13 @@ class Splits:
 
     @property
     def shared_speakers(self) -> frozenset[str]:
-        """Speakers that are both in train or val and in test: the test score then does not measure new people."""
+        """Speakers that are in train or val and in test too: the score then is not one of new people."""
         seen = {clip.speaker for clip in (*self.train, *self.val)}
         return frozenset(clip.speaker for clip in self.test if clip.speaker and clip.speaker in seen)
 
 
 def split_clips(clips: Sequence[Clip], *, val_share: float, seed: int) -> Splits:
-    """Labelled clips by their `split` field: train (or none given), val (also dev, valid), anything else test.
+    """Labelled clips by their `split`: train (or none given), val (also dev, valid), anything else test.
 
     Without a validation split about `val_share` of the training speakers are held out, classes balanced as
     well as speakers allow; a clip without a speaker counts as a speaker of its own. ConfigError where there
@@ -44,7 +44,7 @@ def split_clips(clips: Sequence[Clip], *, val_share: float, seed: int) -> Splits
     test = tuple(clip for clip in clips if clip.label and clip.clip_id not in known)
     if not train:
         raise ConfigError(
-            f"none of {len(clips)} clips has a label and split `train`. Add both to the manifest."
+            f"none of {len(clips)} clips has a label and split `train`. Add them to the manifest."
         )
     if val:
         return Splits(tuple(train), tuple(val), test)

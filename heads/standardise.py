@@ -35,8 +35,8 @@ class Standardiser:
             rows = value[batch.masks[name]].reshape(-1, value.shape[-1]).double().cpu()
             if not len(rows):
                 raise ConfigError(
-                    f"{name}: none of the {len(batch)} training clips has usable features. Leave it out, or see "
-                    f"`emo cache ls` for the reason."
+                    f"{name}: none of the {len(batch)} training clips has usable features. "
+                    f"Leave it out, or see `emo cache ls` for the reason."
                 )
             std = rows.std(dim=0, correction=0)
             mean[name] = rows.mean(dim=0).float()

@@ -78,13 +78,14 @@ class TrainedHead:
             given = batch.sources.get(name)
             if given is None:
                 raise StaleCache(
-                    f"{name}: the head was trained on {trained.spec.short}, the batch does not say how its features "
-                    f"were made. Load it with emo.heads.load_features, or pass force=True."
+                    f"{name}: the head was trained on {trained.spec.short}, the batch does not say how "
+                    f"its features were made. Load it with load_features, or pass force=True."
                 )
             if (given.spec.fingerprint, given.array) != (trained.spec.fingerprint, trained.array):
                 raise StaleCache(
-                    f"{name}: the head was trained on {trained.spec.short} ({trained.array}), these features are "
-                    f"{given.spec.short} ({given.array}). Different: {', '.join(_differences(trained, given))}. "
+                    f"{name}: the head was trained on {trained.spec.short} ({trained.array}), "
+                    f"these features are {given.spec.short} ({given.array}). "
+                    f"Different: {', '.join(_differences(trained, given))}. "
                     f"Extract with the same recipe, train the head again, or pass force=True."
                 )
 
@@ -137,7 +138,7 @@ class TrainedHead:
             raise CheckpointError(f"{folder / CARD}: incomplete: {error!r}. Train the head again.") from error
         if config.head not in HEADS and config.head != head:
             raise CheckpointError(
-                f"{folder}: its head is your own class {config.head!r}. Name it to load it: head={config.head!r}."
+                f"{folder}: its head is code of your own. Name it to load it: head={config.head!r}."
             )
         model = make_head(config.head, dims, len(labels), **config.options)
         try:
@@ -174,9 +175,7 @@ def _read(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
             f"{folder}: not a trained head: {error}. `emo train-head --out {folder}` makes one."
         ) from error
     if not isinstance(card, dict) or card.get("format") != FORMAT:
-        raise CheckpointError(
-            f"{folder / CARD}: not format {FORMAT}. Train the head again with this release."
-        )
+        raise CheckpointError(f"{folder / CARD}: not format {FORMAT}. Train the head with this release.")
     return card, tensors
 
 

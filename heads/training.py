@@ -111,7 +111,7 @@ class _Run:
         self._model.train()
         total = 0.0
         order = torch.randperm(len(self._train.batch), generator=self._generator)
-        for rows in order.split(self._config.batch_size):
+        for rows in torch.split(order, self._config.batch_size):
             batch = drop_modalities(
                 self._train.batch.take(rows), self._config.modality_dropout, self._generator
             )
@@ -127,7 +127,7 @@ class _Run:
         if not torch.isfinite(norm):
             raise NonFiniteLoss(
                 f"epoch {epoch}: loss {loss.item():.4g}, gradient norm {norm.item():.4g}; no step was taken. "
-                f"Lower learning_rate ({self._config.learning_rate:g}) or look at the features: emo cache verify."
+                f"Lower learning_rate ({self._config.learning_rate:g}), or run `emo cache verify`."
             )
         self._optimiser.step()
 

@@ -24,7 +24,7 @@ class HeadConfig:
     head: str = "attention"
     """concat, attention, or `module:Class` of your own."""
     arrays: dict[str, str] = field(default_factory=_arrays)
-    """What a head reads of each feature: an array of the cache, `ARRAY:STATISTIC+STATISTIC` where it is pooled."""
+    """What a head reads of each feature: an array of the cache, pooled as in `frames:mean+std`."""
     options: dict[str, float] = field(default_factory=dict)
     """Further options of the head itself, such as `width` or `dropout`."""
     epochs: int = 100
