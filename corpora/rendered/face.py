@@ -53,8 +53,8 @@ class FaceRenderer:
         """
         face, scale, shape = Expression(units), self._scale, self.identity.shape
         x, y = self._x + pose.dx * scale, self._y + pose.dy * scale
-        left, right = _limits(x - 1.5 * scale, x + 1.5 * scale, self.width)
-        top, bottom = _limits(y - 1.85 * scale, y + 2.1 * scale, self.height)
+        left, right = _limits(x - 1.3 * scale, x + 1.3 * scale, self.width)
+        top, bottom = _limits(y - 1.6 * scale, y + 1.75 * scale, self.height)
         window = slice(top, bottom), slice(left, right)
         patch = Patch.of(self._scene[:, *window].copy(), x - left, y - top, scale, pose.roll)
         self._draw(patch, face, pose)
@@ -81,7 +81,10 @@ class FaceRenderer:
         planes *= self._gain
         planes += grain
         np.clip(planes, 0, 255, out=planes)
-        return np.ascontiguousarray(planes.astype(np.uint8).transpose(1, 2, 0))
+        picture: Frame = np.empty((*planes.shape[1:], 3), np.uint8)
+        for channel, plane in enumerate(planes):
+            picture[..., channel] = plane
+        return picture
 
 
 def _draw_light(rng: np.random.Generator) -> Light:

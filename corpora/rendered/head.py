@@ -112,8 +112,8 @@ def _shade_folds(front: Patch, shape: FaceShape, face: Expression) -> None:
     p.planes[0] -= 0.26 * depth * bump(np.abs(p.u) - path, 0.04) * ends
     if face[14]:
         p = front.cut(-0.6, 0.6, shape.mouth_level - 0.2, shape.mouth_level + 0.2)
-        corner = bump(np.abs(p.u) - shape.mouth_width - 0.08, 0.035)
-        p.planes[0] -= face[14] * 0.42 * corner * bump(p.v - shape.mouth_level, 0.09)
+        corner = bump(np.abs(p.u) - shape.mouth_width - 0.08, 0.045)
+        p.planes[0] -= face[14] * 0.36 * corner * bump(p.v - shape.mouth_level, 0.10)
     crow = face[6] + 0.35 * shape.wrinkles
     if crow:
         level = shape.eye_level

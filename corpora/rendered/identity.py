@@ -178,8 +178,8 @@ def _look(rng: np.random.Generator, presentation: Presentation, age: AgeLook, gr
         hair=tinted(mixed(hair, GREY_HAIR, grey), rng.uniform(0.85, 1.1)),
         iris=irises[int(rng.integers(len(irises)))],
         lips=tinted(skin, 0.84, 0.50, 0.52) if feminine else tinted(skin, 0.84, 0.62, 0.62),
-        shirt=_colour(rng, 30, 220),
-        backdrop=(_colour(rng, 60, 210), _colour(rng, 60, 210), _colour(rng, 60, 210)),
+        shirt=_muted(rng, 40, 205, 0.55),
+        backdrop=(_muted(rng, 70, 215, 0.3), _muted(rng, 70, 215, 0.3), _muted(rng, 70, 215, 0.3)),
         backdrop_kind=int(rng.integers(4)),
         hair_style=styles[int(rng.integers(len(styles)))],
         beard=0.0 if feminine else float(rng.choice([0.0, 0.0, 0.25, 0.5])),
@@ -204,5 +204,8 @@ def _voice(rng: np.random.Generator, presentation: Presentation, age: AgeLook) -
     return Voice(habit=habit, formant_scale=scale, breath=rng.uniform(0.008, 0.02))
 
 
-def _colour(rng: np.random.Generator, low: float, high: float) -> Colour:
-    return (rng.uniform(low, high), rng.uniform(low, high), rng.uniform(low, high))
+def _muted(rng: np.random.Generator, low: float, high: float, chroma: float) -> Colour:
+    """A colour between grey (`chroma` 0) and whatever comes (1)."""
+    grey = rng.uniform(low, high)
+    red, green, blue = (float(value) for value in rng.uniform(low, high, 3))
+    return mixed((grey, grey, grey), (red, green, blue), chroma)

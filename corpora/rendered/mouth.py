@@ -50,20 +50,21 @@ class _Lips:
 
 def draw_nostrils(front: Patch, identity: Identity, face: Expression) -> None:
     """Two dark ovals and the wings' outer edge; a wrinkled nose (unit 9) lifts and widens them."""
-    width, tip, skin = identity.shape.nose_width, identity.shape.nose_tip, identity.look.skin
+    width, tip = identity.shape.nose_width, identity.shape.nose_tip
     p = front.cut(-width - 0.1, width + 0.1, tip - 0.14, tip + 0.18)
     u = np.abs(p.u)
     wide, lift = 0.062 + 0.02 * face[9], 0.03 * face[9]
     hole = length((u - 0.52 * width) * (1 / wide), (p.v - tip - 0.055 + lift) * (1 / 0.032))
-    p.paint(0.75 * p.inside((1 - hole) * 0.04), tinted(skin, 0.2))
+    shade = 0.6 * p.inside((1 - hole) * 0.04)
     rim = length((u - width) * (1 / 0.05), (p.v - tip) * (1 / 0.10)) - 1
-    p.paint(0.28 * bump(rim, 0.45) * (u > 0.95 * width), tinted(skin, 0.42))
+    p.darken(np.maximum(shade, 0.16 * bump(rim, 0.45) * (u > 0.95 * width)))
 
 
 def draw_mouth(front: Patch, identity: Identity, face: Expression) -> None:
     """Lips, what is seen between them, and the shadows at the corners."""
     lips = _Lips.moved(identity.shape, face)
-    p = front.cut(-0.58, 0.58, lips.level - 0.34, lips.level + 0.5)
+    drop = lips.down + lips.lower
+    p = front.cut(-lips.half - 0.1, lips.half + 0.1, lips.level - 0.3, lips.level + drop + 0.2)
     share = p.u * (1 / lips.half)
     square = share * share
     arch = np.clip(1 - square, 0, 1)
@@ -74,11 +75,11 @@ def draw_mouth(front: Patch, identity: Identity, face: Expression) -> None:
     open_ = lips.up + lips.down
     if open_ > 0.004:
         _draw_inside(p, face, within, (arch, top, bottom))
-    closed = 0.75 if open_ < 0.02 else 0.2
-    p.paint(closed * within * bump(p.v - line, 0.016), tinted(identity.look.skin, 0.18))
+    closed = 0.66 if open_ < 0.02 else 0.16
+    seam = closed * within * bump(p.v - line, 0.016)
     away = length(np.abs(p.u) - lips.half, p.v - lips.level - 0.75 * lips.corner)
-    dark = 0.45 + 0.2 * face[14] + 0.15 * face[12] + 0.15 * face[15]
-    p.paint(dark * bump(away, 0.045), tinted(identity.look.skin, 0.3))
+    dark = 0.31 + 0.14 * face[14] + 0.1 * face[12] + 0.1 * face[15]
+    p.darken(np.maximum(seam, dark * bump(away, 0.045)))
 
 
 def _draw_lips(

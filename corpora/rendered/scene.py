@@ -19,8 +19,8 @@ def draw_scene(identity: Identity, width: int, height: int, x: float, y: float, 
     patch = Patch.of(np.empty((3, height, width), np.float32), x, y, scale, 0.0)
     _draw_wall(patch, identity)
     u, v, below = np.abs(patch.u), patch.v, np.clip(patch.v - 1.2, 0, 1)
-    shoulders = patch.inside(v - 1.62 - 0.16 * np.minimum(u * u, 4)) * patch.inside(2.2 - u)
-    patch.paint_lit(shoulders, 1 - 0.25 * np.clip(u / 2.2, 0, 1), look.shirt)
+    shoulders = patch.inside(v - 1.60 - 0.12 * u * u)
+    patch.paint_lit(shoulders, 1.02 - 0.3 * np.clip(u / 2.4, 0, 1) ** 2, look.shirt)
     neck = patch.inside(0.5 + 0.1 * below - u) * patch.inside(v - 0.6) * patch.inside(1.78 - 0.6 * u * u - v)
     patch.paint_lit(neck, 1 - 0.3 * bump(v - 1.25, 0.3), tinted(look.skin, 0.76))
     return patch.planes
