@@ -61,7 +61,10 @@ def texts_from_merr(
                 label=clip.label or str(entry.get("pseu_emotion", "")),
                 caption=str(entry.get("caption", "")),
                 reason=str(smooth.get("smp_reason_caption", "")),
-                clues=(*(str(phrase) for phrase in cast(list[Json], phrases)), *([str(tone)] if tone else [])),
+                clues=(
+                    *(str(phrase) for phrase in cast(list[Json], phrases)),
+                    *([str(tone)] if tone else []),
+                ),
                 speaker=clip.speaker or clip.clip_id,
             )
         )
@@ -119,9 +122,7 @@ def ask(template: Template, example: Example) -> Prompt:
     return template.prompt(text=example.text, tag=tag, instruction=example.instruction)
 
 
-def question(
-    texts: ClipTexts, task_name: str, labels: Sequence[str], *, label: str = ""
-) -> Example:
+def question(texts: ClipTexts, task_name: str, labels: Sequence[str], *, label: str = "") -> Example:
     """The example asked at prediction: the task's first instruction, no answer."""
     words = instruction(task_named(task_name), labels, label=label)
     return Example(clip_id=texts.clip_id, task=task_name, instruction=words, text=texts.text)

@@ -149,9 +149,7 @@ def task_named(name: str) -> Task:
     return TASKS[name]
 
 
-def instruction(
-    task: Task, labels: Sequence[str], *, label: str = "", rng: Generator | None = None
-) -> str:
+def instruction(task: Task, labels: Sequence[str], *, label: str = "", rng: Generator | None = None) -> str:
     """The words of a question: drawn from the pool by `rng`, the first of the pool without one.
 
     `label` fills the questions that state it; ConfigError where such a question gets none.

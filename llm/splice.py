@@ -25,6 +25,7 @@ IGNORED = -100  # the label of a position that is not supervised
 Side = Literal["left", "right"]
 Piece: TypeAlias = tuple[int, ...] | Slot
 
+
 @dataclass(frozen=True, slots=True)
 class Spliced:
     """A padded batch. Padding is known by length, never by a token's value.

@@ -1,0 +1,66 @@
+"""The LLaMA a stage starts from: a local directory or a hub id, and what identifies it later.
+
+Loads safetensors only and runs no code of the repository it loads. Knows no features and no adapters.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import torch
+from torch import nn
+
+from emo.canonical import sha256_json
+from emo.digests import StatCache
+from emo.errors import ConfigError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+NO_BASE = (
+    "no LLaMA to train on. Give --base with a LLaMA-family directory or hub id, or make a small one: "
+    "emo llm tiny-base"
+)
+_DECIDES = ("config.json", "tokenizer.json", "tokenizer.model")
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """A loaded causal LM with its tokenizer. `digest` is a SHA-256 of its files, or the hub's commit."""
+
+    llama: nn.Module
+    tokenizer: PreTrainedTokenizerBase
+    reference: str
+    digest: str
+
+
+def load_base(reference: str, *, dtype: str = "float32", device: str = "cpu") -> Base:
+    """The causal LM at `reference`, frozen. ConfigError where there is none or it cannot be loaded."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    if not reference:
+        raise ConfigError(NO_BASE)
+    local = Path(reference).is_dir()
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(reference, local_files_only=local)
+        llama = AutoModelForCausalLM.from_pretrained(
+            reference, dtype=getattr(torch, dtype), use_safetensors=True, local_files_only=local
+        )
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{reference}: cannot be loaded as a LLaMA: {error}. {NO_BASE}") from error
+    llama = cast(nn.Module, llama).requires_grad_(False).to(device)
+    commit = getattr(llama.config, "_commit_hash", None)
+    digest = directory_digest(Path(reference)) if local else str(commit)
+    return Base(llama, tokenizer, reference, digest)
+
+
+def directory_digest(folder: Path, memory: Path | None = None) -> str:
+    """SHA-256 over the names and digests of the files that decide what the model says.
+
+    `memory` is a StatCache file, so that 13 GB are read once.
+    """
+    digests = StatCache(memory)
+    files = [*sorted(folder.glob("*.safetensors")), *(folder / name for name in _DECIDES)]
+    return sha256_json({file.name: digests.sha256(file) for file in files if file.exists()})

@@ -1,0 +1,65 @@
+"""What a stage reports while it runs. The command line draws these; nothing here prints or writes."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TypeAlias, cast
+
+from emo.canonical import Json
+
+
+@dataclass(frozen=True, slots=True)
+class StepDone:
+    """One optimiser step. `loss` is per supervised token; NaN where the step was refused."""
+
+    stage: str
+    step: int
+    steps: int
+    loss: float
+    learning_rate: float
+    gradient_norm: float
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Validated:
+    """Validation speakers at `step`: loss per token, weighted F1 of the scored labels (None without
+    labels), and whether this is the best so far and hence kept."""
+
+    stage: str
+    step: int
+    loss: float
+    weighted_f1: float | None
+    best: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StageDone:
+    """The stage is over and the model holds the weights of `kept_step`."""
+
+    stage: str
+    steps: int
+    kept_step: int
+    weighted_f1: float | None
+
+
+StageEvent: TypeAlias = StepDone | Validated | StageDone
+
+
+@dataclass(frozen=True, slots=True)
+class BaseProgress:
+    """Progress of a tiny base: documents written, tokenizer trained, pre-training step `done` of `total`."""
+
+    phase: str
+    done: int
+    total: int
+    loss: float | None = None
+
+
+def as_row(event: StageEvent) -> dict[str, Json]:
+    """The event as one JSON object of metrics.jsonl, with its kind under "event"; NaN becomes null."""
+    fields = cast(dict[str, Json], asdict(event))
+    sound: dict[str, Json] = {
+        key: None if isinstance(value, float) and value != value else value for key, value in fields.items()
+    }
+    return {"event": type(event).__name__, **sound}
