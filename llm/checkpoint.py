@@ -146,7 +146,8 @@ def refuse_other_features(card: Card, sources: Mapping[str, Source]) -> None:
         if (given.spec.fingerprint, given.array) != (trained.spec.fingerprint, trained.array):
             raise StaleCache(
                 f"{name}: the model was trained on {trained.spec.short} ({trained.array}), "
-                f"these features are {given.spec.short} ({given.array}). Different: {', '.join(_differences(trained, given))}. "
+                f"these features are {given.spec.short} ({given.array}). "
+                f"Different: {', '.join(_differences(trained, given))}. "
                 "Extract with the same recipe, train again, or force it."
             )
 

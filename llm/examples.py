@@ -52,8 +52,8 @@ def texts_from_merr(
     for clip in clips:
         rough, smooth = coarse.get(clip.clip_id, {}), fine.get(clip.clip_id, {})
         entry = {**rough, **smooth}
-        phrases = entry.get("visual_prior_list") or []
-        tone = entry.get("audio_prior_list") or ""
+        phrases = cast(list[Json], entry.get("visual_prior_list") or [])
+        tone = str(entry.get("audio_prior_list") or "")
         found.append(
             ClipTexts(
                 clip_id=clip.clip_id,
@@ -61,10 +61,7 @@ def texts_from_merr(
                 label=clip.label or str(entry.get("pseu_emotion", "")),
                 caption=str(entry.get("caption", "")),
                 reason=str(smooth.get("smp_reason_caption", "")),
-                clues=(
-                    *(str(phrase) for phrase in cast(list[Json], phrases)),
-                    *([str(tone)] if tone else []),
-                ),
+                clues=tuple(str(phrase) for phrase in (*phrases, tone) if phrase),
                 speaker=clip.speaker or clip.clip_id,
             )
         )

@@ -105,12 +105,10 @@ def _contradictions(config: LlmConfig) -> list[str]:
 
 
 def _stage_contradictions(stage: StageConfig) -> list[str]:
-    mistakes = [
-        f"tasks: no {task!r}; known: {', '.join(TASKS)}." for task in stage.tasks if task not in TASKS
-    ]
-    if not any(share > 0 for share in stage.tasks.values()) or min(stage.tasks.values()) < 0:
+    unknown = [task for task in stage.tasks if task not in TASKS]
+    mistakes = [f"tasks: no {task!r}; known: {', '.join(TASKS)}." for task in unknown]
+    shares = stage.tasks.values()
+    if min(shares, default=0) < 0 or not any(shares):
         mistakes.append("tasks: shares must not be negative and one must be above 0.")
-    for key in ("steps", "batch_size", "accumulate"):
-        if getattr(stage, key) < 1:
-            mistakes.append(f"{key}: must be at least 1.")
-    return mistakes
+    counts = ("steps", "batch_size", "accumulate")
+    return mistakes + [f"{key}: must be at least 1." for key in counts if getattr(stage, key) < 1]

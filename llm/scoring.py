@@ -57,18 +57,18 @@ def label_log_likelihoods(
     if prefix.past_key_values is None:
         return scores
     fed = [ids[:-1] for ids in wanted]
+    words = model.words(_tensor([token for ids in fed for token in ids], model))  # (C, H)
+    depths = _tensor([depth for ids in fed for depth in range(len(ids))], model)
     output = body(
-        inputs_embeds=model.words(_tensor([i for ids in fed for i in ids], model)).expand(
-            len(prompts), -1, -1
-        ),
+        inputs_embeds=words.expand(len(prompts), -1, -1),
         attention_mask=_branches(fed, spliced.attention_mask, spliced.inputs_embeds.dtype),
-        position_ids=spliced.lengths[:, None] + _tensor([d for ids in fed for d in range(len(ids))], model),
+        position_ids=spliced.lengths[:, None] + depths,
         past_key_values=prefix.past_key_values,
         use_cache=True,
     )
-    follows = _tensor([i for ids in wanted for i in ids[1:]], model)
+    follows = _tensor([token for ids in wanted for token in ids[1:]], model).expand(len(prompts), -1)
     rest = model.logits(output.last_hidden_state).log_softmax(-1)
-    rest = rest.gather(-1, follows.expand(len(prompts), -1)[..., None]).squeeze(-1)
+    rest = rest.gather(-1, follows[..., None]).squeeze(-1)
     owner = _tensor([k for k, ids in enumerate(fed) for _ in ids], model)
     return scores.index_add(1, owner, rest)
 
