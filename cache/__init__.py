@@ -1,4 +1,17 @@
 """Arrays to Zarr and back: format 1, its commit protocol, the fast read path, verify, import and export.
 
-Knows nothing of encoders, media or torch.
+    cache = open_cache("features.zarr", "a")
+    with cache.create(spec).writer() as sink:
+        sink.put(record)
+    cache["hubert"]["clip1"].values
+
+`docs/cache-format.md` is what is on disk. Knows nothing of encoders, media or torch.
 """
+
+from __future__ import annotations
+
+from emo.cache.space import Feature, RecordInfo, Space
+from emo.cache.store import FeatureCache, open_cache
+from emo.cache.writer import SpaceWriter
+
+__all__ = ["Feature", "FeatureCache", "RecordInfo", "Space", "SpaceWriter", "open_cache"]

@@ -1,0 +1,113 @@
+"""Where row r of a data array lies: shard, byte offset, and the index a dense shard must end with.
+
+A dense shard is its rows one after the other, then the Zarr shard index, whose every entry is known in
+advance. So a shard is valid Zarr from the moment it is made, and one read at a computed offset fetches a
+record. Knows no files.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from crc32c import crc32c
+from numpy.typing import NDArray
+
+from emo.cache.format import Document
+from emo.spec import ArrayLayout
+
+ROWS_IN_CHUNK = 64
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Rows and shards of one data array. A row is (D,), or (N, D) for tokens.
+
+    `dtype` is how values are stored: bfloat16 as uint16, named by `bfloat16`.
+    """
+
+    row_shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    chunk_rows: int
+    shard_rows: int
+    bfloat16: bool = False
+
+    @classmethod
+    def of_layout(cls, layout: ArrayLayout, shard_bytes: int) -> Geometry:
+        """The geometry of a new array: chunks of 64 rows (one slot for tokens), shards near `shard_bytes`."""
+        tokens = layout.kind == "tokens"
+        row_shape = (layout.tokens, layout.dim) if tokens else (layout.dim,)
+        bfloat16 = layout.dtype == "bfloat16"
+        dtype = np.dtype(np.uint16 if bfloat16 else layout.dtype).newbyteorder("<")
+        chunk_rows = 1 if tokens else ROWS_IN_CHUNK
+        chunk_bytes = chunk_rows * math.prod(row_shape) * dtype.itemsize
+        return cls(row_shape, dtype, chunk_rows, chunk_rows * max(1, shard_bytes // chunk_bytes), bfloat16)
+
+    @classmethod
+    def of_metadata(cls, document: Document) -> Geometry:
+        """The geometry that an array's zarr.json declares."""
+        shard_rows, *row_shape = document["chunk_grid"]["configuration"]["chunk_shape"]
+        chunk_rows = document["codecs"][0]["configuration"]["chunk_shape"][0]
+        dtype = np.dtype(document["data_type"]).newbyteorder("<")
+        bfloat16 = document["attributes"].get("emo:dtype") == "bfloat16"
+        return cls(tuple(row_shape), dtype, chunk_rows, shard_rows, bfloat16)
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of one row."""
+        return math.prod(self.row_shape) * self.dtype.itemsize
+
+    @property
+    def data_bytes(self) -> int:
+        """Bytes of a shard's rows, which is where its index begins."""
+        return self.shard_rows * self.row_bytes
+
+    @property
+    def file_bytes(self) -> int:
+        """Bytes of a whole dense shard."""
+        return self.data_bytes + len(self.index)
+
+    @property
+    def sealed_below(self) -> int:
+        """A shard with fewer free rows than this takes no new writer."""
+        return self.shard_rows // 16
+
+    @cached_property
+    def index(self) -> bytes:
+        """The index of a dense shard: (offset, length) of each chunk as u64, then the crc32c of that."""
+        chunk_bytes = self.chunk_rows * self.row_bytes
+        chunks = self.shard_rows // self.chunk_rows
+        entries = np.empty((chunks, 2), "<u8")
+        entries[:, 0] = np.arange(chunks, dtype="<u8") * np.uint64(chunk_bytes)
+        entries[:, 1] = chunk_bytes
+        body = entries.tobytes()
+        return body + crc32c(body).to_bytes(4, "little")
+
+    def shard_key(self, shard: int) -> tuple[int, ...]:
+        """Grid coordinates of shard number `shard`: only the first axis is split."""
+        return (shard, *(0 for _ in self.row_shape))
+
+    def widened(self, stored: NDArray[Any]) -> NDArray[Any]:
+        """Values as NumPy has them: bfloat16 becomes float32 without loss, all else is itself."""
+        if not self.bfloat16:
+            return stored
+        return (stored.astype(np.uint32) << np.uint32(16)).view(np.float32)
+
+    def narrowed(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Values in the stored type, rounded to nearest even; too large a value becomes Inf."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            if not self.bfloat16:
+                return np.ascontiguousarray(values, dtype=self.dtype)
+            bits = np.ascontiguousarray(values, dtype=np.float32).view(np.uint32)
+            even = (bits >> np.uint32(16)) & np.uint32(1)
+            rounded = ((bits + np.uint32(0x7FFF) + even) >> np.uint32(16)).astype(np.uint16)
+            # the carry of rounding would turn a NaN with low bits only into Inf or zero
+            return np.where(np.isnan(values), np.uint16(0x7FC0), rounded)
+
+
+def index_is_sound(index: bytes) -> bool:
+    """Whether the bytes of a shard index carry their own crc32c."""
+    return crc32c(index[:-4]).to_bytes(4, "little") == index[-4:]

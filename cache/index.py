@@ -1,0 +1,70 @@
+"""Index: which records a space holds, in memory.
+
+Read from the published index arrays, every digest checked, plus what the journals know beyond them. Knows
+where rows lie but reads none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emo.cache.columns import Column, read_column
+from emo.cache.paths import SpacePaths
+from emo.cache.publish import column_values, read_tails
+from emo.cache.rows import Place, Row
+from emo.cache.state import SpaceState
+
+
+@dataclass
+class Index:
+    """Columns of a snapshot, tail rows included. Columns are read, and checked, when first asked for."""
+
+    paths: SpacePaths
+    state: SpaceState
+    tail: Sequence[Row]
+    _columns: dict[str, NDArray[Any]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.ids: list[str] = self.column("clip_id").tolist()
+        self.current: dict[str, int] = dict(zip(self.ids, range(len(self.ids)), strict=True))
+
+    def __len__(self) -> int:
+        """Rows, replaced ones included."""
+        return len(self.ids)
+
+    def column(self, name: str) -> NDArray[Any]:
+        """One index array; DamagedCache where it is not what was written."""
+        if name not in self._columns:
+            column = next(column for column in self.state.columns if column.name == name)
+            values = read_column(self.paths, column, self.state.digests[name])
+            self._columns[name] = np.concatenate([values, self._tail_values(column)])
+        return self._columns[name]
+
+    def _tail_values(self, column: Column) -> NDArray[Any]:
+        values = column_values(column, self.tail)
+        return column.values(column.body(values), len(self.tail))
+
+    def place(self, row: int, array: str) -> Place:
+        """Where an array of this row lies."""
+        start, rows, crc = (self.column(f"{array}_{what}")[row] for what in ("start", "rows", "crc32c"))
+        return Place(int(start), int(rows), int(crc))
+
+    def places(self, array: str, rows: Sequence[int]) -> list[Place]:
+        """Where an array of these rows lies."""
+        picked = (self.column(f"{array}_{what}")[list(rows)].tolist() for what in ("start", "rows", "crc32c"))
+        return [Place(*values) for values in zip(*picked, strict=True)]
+
+    def live(self) -> Iterator[tuple[str, int]]:
+        """(clip id, row) of every current record, in the order in which clips were first stored."""
+        return iter(self.current.items())
+
+
+def load_index(paths: SpacePaths, state: SpaceState) -> Index:
+    """The index of a snapshot and of what the journals know beyond it."""
+    rows, _ = read_tails(paths, state)
+    return Index(paths, state, rows)

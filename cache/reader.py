@@ -1,0 +1,109 @@
+"""ArrayReader: the rows of records from the shards of one data array, checked against their crc32c.
+
+A dense shard is read with one preadv at a computed offset; a shard that another program rewrote (valid Zarr,
+but compressed or with holes) through zarr. Knows places, not records.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from crc32c import crc32c
+from numpy.typing import NDArray
+
+from emo.cache import fsops
+from emo.cache.geometry import Geometry, index_is_sound
+from emo.cache.paths import SpacePaths
+from emo.cache.rows import Place
+from emo.cache.shards import is_dense
+from emo.errors import DamagedCache
+
+OPEN_SHARDS = 256
+
+
+class _OpenShard:
+    """An open dense shard. Whoever reads holds a reference, so dropping one from the table is safe."""
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+
+    def __del__(self) -> None:
+        fsops.close(self.descriptor)
+
+
+class ArrayReader:
+    """Reads rows of one data array as they are stored (bfloat16 as uint16). Safe to use from threads."""
+
+    def __init__(self, paths: SpacePaths, array: str, geometry: Geometry) -> None:
+        self._paths, self._array, self._geometry = paths, array, geometry
+        self._open: dict[int, _OpenShard | None] = {}
+
+    def read(self, places: Sequence[Place], outs: Sequence[NDArray[Any]]) -> int | None:
+        """Fill `outs`, each (rows, ...) of the stored dtype and C-contiguous.
+
+        The number of the first place whose bytes are not those that were written, or None. DamagedCache
+        where a shard is missing or its index is not sound.
+        """
+        shard_rows, row_bytes = self._geometry.shard_rows, self._geometry.row_bytes
+        plan = []
+        for number, place in enumerate(places):
+            shard, row = divmod(place.start, shard_rows)
+            plan.append((shard, row * row_bytes, number))
+        plan.sort()
+        held = {shard: self._shard(shard) for shard in dict.fromkeys(shard for shard, _, _ in plan)}
+        if len(plan) > 1:
+            for shard, offset, number in plan:
+                if (dense := held[shard]) is not None:
+                    fsops.will_need(dense.descriptor, offset, places[number].rows * row_bytes)
+        wrong = None
+        for shard, offset, number in plan:
+            place, out = places[number], outs[number]
+            view = memoryview(out).cast("B")
+            if (dense := held[shard]) is None:
+                self._through_zarr(place, out)
+            else:
+                fsops.pread_into(dense.descriptor, view, offset)
+            if crc32c(view) != place.crc and (wrong is None or number < wrong):
+                wrong = number
+        return wrong
+
+    def path_of(self, place: Place) -> str:
+        """The shard file that holds a place."""
+        shard = place.start // self._geometry.shard_rows
+        return str(self._paths.chunk(self._array, self._geometry.shard_key(shard)))
+
+    def check_shard(self, shard: int) -> None:
+        """DamagedCache where the shard is missing or its index is not sound."""
+        self._shard(shard)
+
+    def _shard(self, shard: int) -> _OpenShard | None:
+        """The open shard, or None where it has to be read through zarr."""
+        if shard not in self._open:
+            if len(self._open) >= OPEN_SHARDS:
+                self._open = {}
+            self._open[shard] = self._open_shard(shard)
+        return self._open[shard]
+
+    def _open_shard(self, shard: int) -> _OpenShard | None:
+        path = self._paths.chunk(self._array, self._geometry.shard_key(shard))
+        try:
+            dense = _OpenShard(fsops.open_read(path))
+        except (FileNotFoundError, NotADirectoryError):
+            raise DamagedCache(
+                f"{path} is missing: its records of {self._paths.name} are lost. Restore it from a copy."
+            ) from None
+        if is_dense(dense.descriptor, self._geometry):
+            return dense
+        size, length = fsops.size_of(dense.descriptor), len(self._geometry.index)
+        if size < length or not index_is_sound(fsops.pread(dense.descriptor, length, size - length)):
+            raise DamagedCache(f"{path}: the shard's index is damaged. Restore this file from a copy.")
+        return None
+
+    def _through_zarr(self, place: Place, out: NDArray[Any]) -> None:
+        import zarr
+
+        array = zarr.open_array(self._paths.folder / self._array, mode="r")
+        rows = np.asarray(array[place.start : place.start + place.rows])
+        out[:] = rows if rows.shape == out.shape else 0  # what is not there fails the checksum

@@ -1,0 +1,338 @@
+"""Space and Feature: the records of one spec, as a mapping from clip id.
+
+Knows how to find and read records, and which are wanted but missing; never how they were computed. A space
+is a snapshot: what others store later shows after `refresh`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emo.cache import canary
+from emo.cache.geometry import Geometry
+from emo.cache.index import Index, load_index
+from emo.cache.paths import SpacePaths
+from emo.cache.publish import publish
+from emo.cache.reader import ArrayReader
+from emo.cache.rows import Place
+from emo.cache.state import SpaceState, check_members, load_state
+from emo.cache.writer import SpaceWriter
+from emo.canonical import Json
+from emo.config.cache import DEFAULTS, Durability
+from emo.errors import CacheError, CacheMiss, ConfigError, DamagedCache
+from emo.records import Array, usable
+from emo.spec import FeatureSpec
+
+_PRIMARY = ("frames", "tokens", "utterance")
+
+
+@dataclass(frozen=True, slots=True)
+class RecordInfo:
+    """What the index says of a clip's current record; `rows` has the arrays that it holds."""
+
+    clip_id: str
+    status: str
+    reason: str
+    input_sha256: bytes
+    rows: Mapping[str, int]
+
+    @property
+    def arrays(self) -> tuple[str, ...]:
+        """Names of the arrays that the record holds."""
+        return tuple(self.rows)
+
+
+class Feature:
+    """The features of one clip. Arrays are read, and checked, when first asked for."""
+
+    def __init__(self, space: Space, clip_id: str, info: RecordInfo) -> None:
+        self._space = space
+        self.clip_id = clip_id
+        self.status = info.status
+        self._names = info.arrays
+
+    @cached_property
+    def arrays(self) -> dict[str, Array]:
+        """Every array by name: frames (T, D), tokens (N, D), utterance (D,)."""
+        return {name: self._space.read(self.clip_id, name) for name in self._names}
+
+    @property
+    def primary(self) -> str:
+        """Name of the finest array: frames, else tokens, else utterance."""
+        kinds = self._space.spec.arrays
+        return min(self._names, key=lambda name: _PRIMARY.index(kinds[name].kind))
+
+    @cached_property
+    def values(self) -> Array:
+        """The primary array: frames (T, D), tokens (N, D) or utterance (D,)."""
+        return self._space.read(self.clip_id, self.primary)
+
+    @cached_property
+    def meta(self) -> dict[str, Json]:
+        """What the encoder noted: times by array, boxes, flags."""
+        return self._space.meta(self.clip_id)
+
+    @property
+    def times(self) -> NDArray[np.float64] | None:
+        """Seconds of each row of `values`, or None where the encoder noted none."""
+        noted = self.meta.get(self.primary)
+        if not isinstance(noted, dict):
+            return None
+        if "times" in noted:
+            return np.asarray(noted["times"], np.float64)
+        if "t0" in noted and "dt" in noted:
+            first, step = float(cast(float, noted["t0"])), float(cast(float, noted["dt"]))
+            return first + step * np.arange(len(self.mask), dtype=np.float64)
+        return None
+
+    @property
+    def mask(self) -> NDArray[np.bool_]:
+        """(T,) or (N,) bool, the rows of `values` that are data: all, as nothing stored is padding."""
+        return np.ones(len(self.values) if self.values.ndim > 1 else 1, bool)
+
+
+class Space(Mapping[str, Feature]):
+    """The current usable records of one spec, by clip id, and the status of every other clip."""
+
+    def __init__(self, paths: SpacePaths, *, writable: bool) -> None:
+        self._paths, self._writable = paths, writable
+        self._state = load_state(paths)
+        self._index: Index | None = None
+        self._readers: dict[str, ArrayReader] = {}
+        self.spec: FeatureSpec = self._state.spec
+
+    @property
+    def name(self) -> str:
+        """`<encoder>/<first 16 hex digits of the fingerprint>`."""
+        return self._paths.name
+
+    @property
+    def state(self) -> SpaceState:
+        """The published snapshot that this space shows."""
+        return self._state
+
+    @property
+    def index(self) -> Index:
+        """The index in memory; read and checked when first asked for.
+
+        A writable space first publishes what killed writers left in their journals.
+        """
+        if self._index is None:
+            if self._writable:
+                publish(self._paths)
+            self._state = load_state(self._paths)
+            check_members(self._paths, self._state)
+            self._index = load_index(self._paths, self._state)
+        return self._index
+
+    def refresh(self) -> None:
+        """Show what has been stored since this space was opened."""
+        self._index = None
+        self._state = load_state(self._paths)
+
+    def __repr__(self) -> str:
+        return f"<Space {self.name} preset={self.spec.preset!r} arrays={list(self.spec.arrays)}>"
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def __iter__(self) -> Iterator[str]:
+        status = self.index.column("status")
+        return (clip_id for clip_id, row in self.index.live() if usable(status[row]))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __contains__(self, clip_id: object) -> bool:
+        row = self.index.current.get(clip_id) if isinstance(clip_id, str) else None
+        return row is not None and usable(self.index.column("status")[row])
+
+    def __getitem__(self, clip_id: str) -> Feature:
+        info = self.info(clip_id)
+        if info is None or not usable(info.status):
+            raise self._miss(clip_id, info)
+        return Feature(self, clip_id, info)
+
+    def info(self, clip_id: str) -> RecordInfo | None:
+        """What is known of a clip, whatever its status; None where nothing is."""
+        row = self.index.current.get(clip_id)
+        return None if row is None else self._info(clip_id, row)
+
+    def _info(self, clip_id: str, row: int) -> RecordInfo:
+        index = self.index
+        rows = {array: int(index.column(f"{array}_rows")[row]) for array in self.spec.arrays}
+        return RecordInfo(
+            clip_id,
+            index.column("status")[row],
+            index.column("reason")[row],
+            index.column("input_sha256")[row].tobytes(),
+            {array: count for array, count in rows.items() if count},
+        )
+
+    def infos(self) -> Mapping[str, RecordInfo]:
+        """What is known of every clip, whatever its status."""
+        return {clip_id: self._info(clip_id, row) for clip_id, row in self.index.live()}
+
+    def meta(self, clip_id: str) -> dict[str, Json]:
+        """What the encoder noted of a clip; CacheMiss where nothing is known of it."""
+        import json
+
+        row = self.index.current.get(clip_id)
+        if row is None:
+            raise self._miss(clip_id, None)
+        return cast(dict[str, Json], json.loads(self.index.column("meta")[row]))
+
+    def missing(
+        self, wanted: Mapping[str, bytes], arrays: Sequence[str] = (), *, retry_failed: bool = False
+    ) -> list[str]:
+        """The clips of `wanted` (clip id to the digest of its input) that have yet to be encoded.
+
+        A clip is served by a record of the same input that has rows for each of `arrays` (none named:
+        for any), or whose status says that there is nothing to encode. `retry_failed` asks again for
+        those that failed.
+        """
+        self._check_arrays(arrays)
+        return [
+            clip_id
+            for clip_id, digest in wanted.items()
+            if not self._serves(clip_id, digest, arrays, retry_failed)
+        ]
+
+    def _serves(self, clip_id: str, digest: bytes, arrays: Sequence[str], retry_failed: bool) -> bool:
+        row = self.index.current.get(clip_id)
+        if row is None or self.index.column("input_sha256")[row].tobytes() != digest:
+            return False
+        status = self.index.column("status")[row]
+        if usable(status, accept_degraded=True):
+            counts = [self.index.column(f"{array}_rows")[row] for array in arrays or self.spec.arrays]
+            return all(counts) if arrays else any(counts)
+        return not (retry_failed and status.startswith("failed:"))
+
+    def read(self, clip_id: str, array: str) -> Array:
+        """One array of a clip: frames (T, D), tokens (N, D) or utterance (D,).
+
+        bfloat16 is given as float32. Raises CacheMiss where the clip has no such array, DamagedCache
+        where its bytes are not those that were stored. Degraded records can be read.
+        """
+        return self.read_many([clip_id], array)[0]
+
+    def read_many(self, ids: Sequence[str], array: str) -> list[Array]:
+        """`read` for many clips, in the order of `ids`; the kernel is told of all before the first."""
+        places = self._places(ids, array)
+        geometry = self._state.geometry(array)
+        stored = [np.empty((place.rows, *geometry.row_shape), geometry.dtype) for place in places]
+        self._fill(ids, array, places, stored)
+        squeeze = self.spec.arrays[array].kind != "frames"
+        return [geometry.widened(values[0] if squeeze else values) for values in stored]
+
+    def read_into(self, ids: Sequence[str], array: str, outs: Sequence[NDArray[Any]]) -> None:
+        """`read_many` into buffers of the caller: each C-contiguous, of the stored dtype (bfloat16 as
+        uint16) and (rows, ...) long, where tokens and utterance have one row."""
+        places = self._places(ids, array)
+        geometry = self._state.geometry(array)
+        for clip_id, place, out in zip(ids, places, outs, strict=True):
+            shape = (place.rows, *geometry.row_shape)
+            if out.shape != shape or out.dtype != geometry.dtype or not out.flags.c_contiguous:
+                raise ConfigError(
+                    f"the buffer for clip {clip_id!r} is {out.dtype} {out.shape}; {array} is {geometry.dtype} {shape}"
+                )
+        self._fill(ids, array, places, outs)
+
+    def stack(self, ids: Sequence[str], array: str) -> Array:
+        """(B, ...) of the clips in order; ConfigError where they differ in length."""
+        places = self._places(ids, array)
+        geometry = self._state.geometry(array)
+        rows = {place.rows for place in places}
+        if len(rows) > 1:
+            raise ConfigError(
+                f"{array} of {self.name} has {min(rows)} to {max(rows)} rows a clip and cannot be stacked. "
+                "Use read_many and pad."
+            )
+        stored = np.empty((len(ids), max(rows, default=1), *geometry.row_shape), geometry.dtype)
+        self._fill(ids, array, places, list(stored))
+        squeeze = self.spec.arrays[array].kind != "frames"
+        return geometry.widened(stored[:, 0] if squeeze else stored)
+
+    def _places(self, ids: Sequence[str], array: str) -> list[Place]:
+        self._check_arrays([array])
+        current = self.index.current
+        places = self.index.places(array, [current.get(clip_id, -1) for clip_id in ids]) if current else []
+        for number, clip_id in enumerate(ids):
+            if clip_id not in current or not places[number].rows:
+                raise self._miss(clip_id, self.info(clip_id), array)
+        return places
+
+    def _fill(
+        self, ids: Sequence[str], array: str, places: Sequence[Place], outs: Sequence[NDArray[Any]]
+    ) -> None:
+        reader = self.reader(array)
+        wrong = reader.read(places, outs)
+        if wrong is not None:
+            place = places[wrong]
+            raise DamagedCache(
+                f"{self.name}: {array} of clip {ids[wrong]!r}, rows {place.start} to "
+                f"{place.start + place.rows - 1} in {reader.path_of(place)}, do not match their checksum. "
+                f"Run: emo cache verify --cache {self._paths.cache.root}"
+            )
+
+    def reader(self, array: str) -> ArrayReader:
+        """The reader of one array's rows."""
+        if array not in self._readers:
+            self._readers[array] = ArrayReader(self._paths, array, self.geometry(array))
+        return self._readers[array]
+
+    def geometry(self, array: str) -> Geometry:
+        """Geometry of one array."""
+        return self._state.geometry(array)
+
+    def _check_arrays(self, arrays: Sequence[str]) -> None:
+        unknown = [array for array in arrays if array not in self.spec.arrays]
+        if unknown:
+            raise ConfigError(
+                f"{self.name} has no array {unknown[0]!r}; it has {', '.join(self.spec.arrays)}"
+            )
+
+    def _miss(self, clip_id: str, info: RecordInfo | None, array: str | None = None) -> CacheMiss:
+        encoder, what = self.spec.encoder, "features" if array is None else array
+        if info is None:
+            return CacheMiss(
+                f"{encoder} has no {what} for clip {clip_id!r}. Run: emo extract --encoder {encoder}"
+            )
+        why = f" ({info.reason})" if info.reason else ""
+        return CacheMiss(f"{encoder} has no {what} for clip {clip_id!r}: its status is {info.status}{why}.")
+
+    def writer(
+        self,
+        durability: Durability = DEFAULTS.durability,
+        *,
+        batch_records: int = DEFAULTS.batch_records,
+        publish_records: int = DEFAULTS.publish_records,
+    ) -> SpaceWriter:
+        """A sink for records of this spec. CacheError where the cache was opened to read."""
+        self._check_writable()
+        return SpaceWriter(
+            self, self._paths, durability, batch_records=batch_records, publish_records=publish_records
+        )
+
+    def write_canary(self, arrays: Mapping[str, Array]) -> None:
+        """Store the encoder's output on the canary clip; nothing where a canary is stored already."""
+        self._check_writable()
+        canary.write_canary(self._paths, arrays)
+        self.refresh()
+
+    def read_canary(self) -> dict[str, Array] | None:
+        """The stored output on the canary clip, float32 by array name; None where there is none."""
+        return canary.read_canary(self._paths, self._state)
+
+    def _check_writable(self) -> None:
+        if not self._writable:
+            raise CacheError(f"the cache of {self.name} was opened to read. Open it with mode='a'.")

@@ -1,0 +1,153 @@
+"""SpaceState: one snapshot of a space, which is what its zarr.json says.
+
+Replacing that file by rename is the commit: every shape, digest and journal mark changes at once. Knows
+nothing of records' values and does not decide when to commit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import emo
+from emo.cache import fsops
+from emo.cache.columns import Column, Digest, index_columns
+from emo.cache.format import FORMAT, Document, checked, data_array, group, stamped
+from emo.cache.geometry import Geometry
+from emo.cache.journal import Mark
+from emo.cache.paths import METADATA, SpacePaths
+from emo.errors import DamagedCache
+from emo.spec import FeatureSpec
+
+RECORD_CRC = "crc32c of the record's rows as stored: little-endian, C order"
+
+
+@dataclass(frozen=True, slots=True)
+class SpaceState:
+    """A published state. `members` is the metadata of every array and group below the space's group."""
+
+    spec: FeatureSpec
+    members: Mapping[str, Document]
+    digests: Mapping[str, Digest] = field(default_factory=dict)
+    marks: Mapping[str, Mark] = field(default_factory=dict)
+
+    @property
+    def columns(self) -> list[Column]:
+        """The index arrays."""
+        return index_columns(list(self.spec.arrays))
+
+    @property
+    def length(self) -> int:
+        """Rows of the index: current records and those they replaced."""
+        return self.digests["clip_id"].length
+
+    def geometry(self, array: str) -> Geometry:
+        """Geometry of one data array."""
+        return Geometry.of_metadata(self.members[array])
+
+    def document(self) -> Document:
+        """The zarr.json of the space."""
+        attributes = {
+            "emo:format": FORMAT,
+            "emo:fingerprint": self.spec.fingerprint,
+            "emo:spec": self.spec.to_json(),
+            "emo:record_crc": RECORD_CRC,
+            "emo:index": {
+                name: {"length": digest.length, "crc32c": digest.crc} for name, digest in self.digests.items()
+            },
+            "emo:journals": {
+                name: {"bytes": mark.bytes, "lines": mark.lines} for name, mark in self.marks.items()
+            },
+            "created_by": created_by(),
+        }
+        return group(attributes, self.members)
+
+
+def created_by() -> str:
+    """Name and version of the program that writes."""
+    return f"emo-toolkit {emo.__version__}"
+
+
+def new_state(spec: FeatureSpec, shard_bytes: int) -> SpaceState:
+    """The state of a space without records."""
+    members: dict[str, Document] = {}
+    for name, layout in spec.arrays.items():
+        shape = Geometry.of_layout(layout, shard_bytes)
+        members[name] = data_array(
+            name, layout.kind, layout.dtype, shape.row_shape, shape.chunk_rows, shape.shard_rows
+        )
+    columns = index_columns(list(spec.arrays))
+    members |= {column.name: column.metadata for column in columns}
+    return SpaceState(spec, members, {column.name: Digest() for column in columns})
+
+
+def load_state(paths: SpacePaths) -> SpaceState:
+    """The published state; DamagedCache where the file is missing, changed or of another space."""
+    return parse_state(read_metadata(paths.metadata), paths)
+
+
+def read_metadata(path: Path) -> Document:
+    """A zarr.json that is exactly what was written; DamagedCache where it is not or is missing."""
+    try:
+        data = fsops.read_file(path)
+    except (FileNotFoundError, NotADirectoryError):
+        raise DamagedCache(f"{path} is missing. Restore it from a copy.") from None
+    return checked(data, path)
+
+
+def parse_state(document: Document, paths: SpacePaths) -> SpaceState:
+    """The state in a checked zarr.json."""
+    attributes: Mapping[str, Any] = document["attributes"]
+    try:
+        spec = FeatureSpec.from_json(attributes["emo:spec"])
+        state = SpaceState(
+            spec,
+            document["consolidated_metadata"]["metadata"],
+            {name: Digest(d["length"], d["crc32c"]) for name, d in attributes["emo:index"].items()},
+            {name: Mark(m["bytes"], m["lines"]) for name, m in attributes["emo:journals"].items()},
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise DamagedCache(f"{paths.metadata} is no space of a feature cache: {error!r}.") from error
+    if (spec.encoder, spec.short) != (paths.encoder, paths.short):
+        raise DamagedCache(
+            f"{paths.metadata} describes {spec.encoder}/{spec.short}: a folder was renamed or swapped. "
+            "Give it its own name back."
+        )
+    return state
+
+
+def check_members(paths: SpacePaths, state: SpaceState) -> None:
+    """DamagedCache where an array's own zarr.json is missing, changed, or is not the one of the snapshot.
+
+    Its shape may be larger: arrays grow before the snapshot that says so.
+    """
+    for name, member in state.members.items():
+        path = paths.folder / name / METADATA
+        own = read_metadata(path)
+        if _frozen(own) != _frozen(member) or own.get("shape", [0])[0] < member.get("shape", [0])[0]:
+            raise DamagedCache(f"{path} is not the metadata of {name} in {paths.name}: restore it.")
+
+
+def _frozen(document: Document) -> Document:
+    attributes = {k: v for k, v in document["attributes"].items() if not k.startswith("emo:crc32c")}
+    shape = document.get("shape", [])
+    return {**document, "attributes": attributes, "shape": shape[1:], "consolidated_metadata": None}
+
+
+def write_state(paths: SpacePaths, state: SpaceState, *, durable: bool) -> None:
+    """Commit: replace the space's zarr.json. Everything that it refers to is on the disk already."""
+    data = stamped(state.document())
+    fsops.replace_file(paths.metadata, data, paths.scratch("space"), durable=durable)
+    if durable:
+        fsops.sync_folder(paths.folder)
+
+
+def grown(state: SpaceState, lengths: Mapping[str, int]) -> SpaceState:
+    """The state whose arrays are at least this long on their first axis."""
+    members = dict(state.members)
+    for name, length in lengths.items():
+        shape = members[name]["shape"]
+        members[name] = {**members[name], "shape": [max(length, shape[0]), *shape[1:]]}
+    return replace(state, members=members)

@@ -1,0 +1,206 @@
+"""FeatureCache: the spaces of one cache on disk, found by spec or by name.
+
+Knows which spaces there are and how a new one comes to be; nothing of records.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+from emo.cache import fsops
+from emo.cache.columns import index_columns
+from emo.cache.format import FORMAT, Document, check_format, group, stamped
+from emo.cache.paths import METADATA, CachePaths, SpacePaths
+from emo.cache.space import Space
+from emo.cache.state import created_by, new_state, read_metadata
+from emo.config.cache import DEFAULTS
+from emo.errors import AmbiguousSpace, CacheError, CacheMiss, ConfigError, FormatError
+from emo.spec import FeatureSpec
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]*")
+
+Mode = Literal["r", "a"]
+
+
+def open_cache(path: str | os.PathLike[str], mode: Mode = "r") -> FeatureCache:
+    """The cache at `path`: `r` to read an existing one, `a` to add to it or make it.
+
+    Raises CacheMiss where there is none to read, FormatError where it is something else or of another
+    format, DamagedCache where its metadata is not what was written.
+    """
+    if mode not in ("r", "a"):
+        raise ConfigError(f"a cache is opened with mode 'r' or 'a', not {mode!r}")
+    paths = CachePaths(Path(path))
+    if not paths.metadata.exists():
+        if paths.root.is_dir() and any(paths.root.iterdir()):
+            raise FormatError(f"{paths.root} holds no feature cache: it has no {METADATA}.")
+        if mode == "r":
+            raise CacheMiss(
+                f"there is no feature cache at {paths.root}. Run: emo extract --cache {paths.root}"
+            )
+        _make_root(paths)
+    return FeatureCache(paths, writable=mode == "a")
+
+
+class FeatureCache:
+    """Feature spaces by spec, by `hubert`, by `hubert/<fingerprint prefix>` or by `hubert@<preset>`."""
+
+    def __init__(self, paths: CachePaths, *, writable: bool) -> None:
+        self._paths, self._writable = paths, writable
+        self._spaces: dict[str, Space] = {}
+        self._names()
+
+    @property
+    def path(self) -> Path:
+        """The Zarr hierarchy's folder."""
+        return self._paths.root
+
+    def spaces(self) -> list[Space]:
+        """Every space, by encoder and fingerprint."""
+        return [self._space(name) for name in self._names()]
+
+    def space(self, which: FeatureSpec | str) -> Space:
+        """One space. Raises CacheMiss where there is none, AmbiguousSpace where a name fits several."""
+        found = self._matching(which)
+        if not found:
+            raise CacheMiss(self._miss(which))
+        if len(found) > 1:
+            listed = ", ".join(f"{space.name} (preset {space.spec.preset or 'none'})" for space in found)
+            raise AmbiguousSpace(
+                f"{which!r} fits {len(found)} spaces of {self.path}: {listed}. "
+                "Name one as encoder@preset or encoder/fingerprint."
+            )
+        return found[0]
+
+    def __getitem__(self, which: FeatureSpec | str) -> Space:
+        return self.space(which)
+
+    def __contains__(self, which: object) -> bool:
+        return isinstance(which, FeatureSpec | str) and bool(self._matching(which))
+
+    def __repr__(self) -> str:
+        return f"<FeatureCache {self.path} spaces={self._names()}>"
+
+    def create(self, spec: FeatureSpec, *, shard_bytes: int = DEFAULTS.shard_bytes) -> Space:
+        """The space of this spec, made where it is not there. `shard_bytes` holds for a new space.
+
+        Raises CacheError where the cache was opened to read, ConfigError where a name in the spec cannot
+        stand in the format.
+        """
+        if not self._writable:
+            raise CacheError(f"{self.path} was opened to read. Open it with mode='a'.")
+        _check_names(spec)
+        paths = self._paths.space(spec.encoder, spec.short)
+        if paths.name not in self._names():
+            with _spaces_lock(self._paths):
+                _make_group(self._paths, spec.encoder)
+                _make_space(paths, spec, shard_bytes)
+                self._list(paths.name)
+        return self._space(paths.name)
+
+    def _names(self) -> list[str]:
+        document = read_metadata(self._paths.metadata)
+        check_format(document["attributes"], self._paths.root)
+        return [str(name) for name in document["attributes"]["spaces"]]
+
+    def _space(self, name: str) -> Space:
+        if name not in self._spaces:
+            encoder, _, short = name.partition("/")
+            self._spaces[name] = Space(self._paths.space(encoder, short), writable=self._writable)
+        return self._spaces[name]
+
+    def _matching(self, which: FeatureSpec | str) -> list[Space]:
+        if isinstance(which, FeatureSpec):
+            name = f"{which.encoder}/{which.short}"
+            return [self._space(name)] if name in self._names() else []
+        encoder, _, preset = which.partition("@")
+        encoder, _, prefix = encoder.partition("/")
+        found = [name for name in self._names() if name.startswith(f"{encoder}/{prefix}")]
+        spaces = [self._space(name) for name in found]
+        return [space for space in spaces if not preset or space.spec.preset == preset]
+
+    def _miss(self, which: FeatureSpec | str) -> str:
+        encoder = which.encoder if isinstance(which, FeatureSpec) else re.split("[/@]", which)[0]
+        asked = f"{which.encoder}/{which.short}" if isinstance(which, FeatureSpec) else which
+        others = [name for name in self._names() if name.startswith(f"{encoder}/")] or self._names()
+        held = f" It has {', '.join(others)}." if others else " It is empty."
+        return (
+            f"{self.path} has no space {asked!r}.{held} "
+            f"Run: emo extract --encoder {encoder} --cache {self.path}"
+        )
+
+    def _list(self, name: str) -> None:
+        """Add a space to the root group, under the lock of the spaces."""
+        names = self._names()
+        if name not in names:
+            data = stamped(_root(sorted([*names, name])))
+            fsops.replace_file(self._paths.metadata, data, self._paths.aside / "root.new", durable=True)
+            fsops.sync_folder(self._paths.root)
+
+
+def _root(spaces: list[str]) -> Document:
+    return group({"emo:format": FORMAT, "created_by": created_by(), "spaces": spaces})
+
+
+@contextmanager
+def _spaces_lock(paths: CachePaths) -> Iterator[None]:
+    fsops.make_folder(paths.aside)
+    descriptor = fsops.open_lock(paths.lock)
+    try:
+        fsops.flock(descriptor, wait=True)
+        yield
+    finally:
+        fsops.close(descriptor)
+
+
+def _check_names(spec: FeatureSpec) -> None:
+    for what, name in [("encoder", spec.encoder), *(("array", array) for array in spec.arrays)]:
+        if not _NAME.fullmatch(name):
+            raise ConfigError(f"{what} name {name!r} cannot be stored: use letters, digits and . _ @ + -")
+    names = [column.name for column in index_columns(list(spec.arrays))]
+    taken = sorted({"canary", *names} & set(spec.arrays)) + sorted({n for n in names if names.count(n) > 1})
+    if taken or not spec.arrays:
+        raise ConfigError(
+            f"{spec.encoder}: array names {sorted(spec.arrays)} clash with the cache's own {taken}"
+        )
+
+
+def _make_root(paths: CachePaths) -> None:
+    """Make an empty cache in one step; whoever comes second finds it made."""
+    with _spaces_lock(paths):
+        if not paths.metadata.exists():
+            _place_folder({METADATA: stamped(_root([]))}, paths.aside, paths.root)
+
+
+def _make_group(paths: CachePaths, encoder: str) -> None:
+    folder = paths.root / encoder
+    if not (folder / METADATA).exists():
+        _place_folder({METADATA: stamped(group({"emo:encoder": encoder}))}, paths.aside, folder)
+
+
+def _make_space(paths: SpacePaths, spec: FeatureSpec, shard_bytes: int) -> None:
+    fsops.make_folder(paths.aside)
+    if paths.metadata.exists():
+        return
+    state = new_state(spec, shard_bytes)
+    files = {f"{name}/{METADATA}": stamped(member) for name, member in state.members.items()}
+    _place_folder({**files, METADATA: stamped(state.document())}, paths.aside, paths.folder)
+
+
+def _place_folder(files: dict[str, bytes], aside: Path, target: Path) -> None:
+    """Make a folder with these files beside the hierarchy and move it to its place in one step."""
+    scratch = aside / f"folder{os.getpid()}-{time.time_ns()}.new"
+    for name, data in files.items():
+        path = scratch / name
+        fsops.make_folder(path.parent)
+        fsops.replace_file(path, data, path.with_suffix(".new"), durable=True)
+        fsops.sync_folder(path.parent)
+    fsops.sync_folder(scratch)
+    fsops.rename(scratch, target)
+    fsops.sync_folder(target.parent)

@@ -1,0 +1,199 @@
+"""SpaceWriter: takes records and makes them last.
+
+Rows are written, synced, and then named in the journal: only with its journal line does a record exist.
+Knows nothing of encoders; a record is data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from crc32c import crc32c
+
+from emo.cache.journal import JournalWriter
+from emo.cache.paths import SpacePaths
+from emo.cache.prepare import Prepared, prepare
+from emo.cache.publish import publish
+from emo.cache.rows import Place, Row
+from emo.cache.shards import ShardWriter
+from emo.clip import normal_id
+from emo.config.cache import Durability
+from emo.errors import CacheError, CacheMiss, ConfigError
+from emo.records import Record
+
+if TYPE_CHECKING:
+    from emo.cache.space import Space
+
+
+class SpaceWriter:
+    """A FeatureSink for one space. Makes no file before the first record, so a full cache stays untouched.
+
+    `acknowledged` counts the records that are safe: with `batch` and `record` against a crash of the
+    machine, with `none` against a kill of the process. After an error of the file system nothing more can
+    be put; what was acknowledged stays.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        paths: SpacePaths,
+        durability: Durability,
+        *,
+        batch_records: int,
+        publish_records: int,
+    ) -> None:
+        if durability not in ("batch", "record", "none"):
+            raise ConfigError(f"durability is batch, record or none, not {durability!r}")
+        self.acknowledged = 0
+        self._space, self._paths = space, paths
+        self._durable = durability != "none"
+        self._batch = batch_records if durability == "batch" else 1
+        self._publish_records = publish_records
+        self._geometries = {name: space.geometry(name) for name in space.spec.arrays}
+        self._shards = {
+            name: ShardWriter(paths, name, geometry, durable=self._durable)
+            for name, geometry in self._geometries.items()
+        }
+        self._journal: JournalWriter | None = None
+        self._pending: list[Row] = []
+        self._unpublished: dict[str, Row] = {}
+        self._state: str = "open"
+
+    def put(self, record: Record) -> None:
+        """Store one record of the space's spec; ConfigError where it does not fit the spec.
+
+        A record of a clip that has one becomes the current one. Values that are no features are stored
+        as a status, see `emo.cache.prepare`.
+        """
+        prepared = prepare(record, self._space.spec, self._geometries)
+        with self._writing():
+            for name, block in prepared.blocks.items():
+                if not self._shards[name].has_room(len(block)):
+                    self._commit()
+                    self._shards[name].take(len(block))
+            self._add(self._row(prepared))
+
+    def alias(self, existing_id: str, new_id: str) -> None:
+        """Give a stored record a second clip id: one more index row to the same data."""
+        row = self._unpublished.get(existing_id) or self._published(existing_id)
+        with self._writing():
+            self._add(
+                Row(
+                    clip_id=normal_id(new_id),
+                    status=row.status,
+                    reason=row.reason,
+                    meta=row.meta,
+                    input_sha256=row.input_sha256,
+                    places=row.places,
+                )
+            )
+
+    def flush(self) -> None:
+        """On return every record put so far is acknowledged."""
+        with self._writing():
+            self._commit()
+
+    def publish(self) -> None:
+        """Fold what was acknowledged into the index, for readers that are not emo."""
+        with self._writing():
+            self._commit()
+            self._publish()
+
+    def close(self) -> None:
+        """Acknowledge and publish everything and let go of the shards; nothing where it is closed."""
+        if self._state == "closed":
+            return
+        try:
+            if self._state == "open" and self._journal is not None:
+                with self._writing():
+                    self._commit()
+        finally:
+            written, sound = self._journal is not None, self._state == "open"
+            self._release()
+        if written and sound:
+            self._publish()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        if self._state != "open":
+            raise CacheError(f"the writer of {self._paths.name} is {self._state}: open another one.")
+        try:
+            yield
+        except BaseException:
+            # after a write or sync that did not end nobody knows what the disk has: acknowledge no more
+            self._state = "broken"
+            raise
+
+    def _row(self, prepared: Prepared) -> Row:
+        places = {}
+        for name, block in prepared.blocks.items():
+            start = self._shards[name].append(block)
+            places[name] = Place(start, len(block), crc32c(memoryview(block).cast("B")))
+        return Row(
+            clip_id=prepared.clip_id,
+            status=prepared.status,
+            reason=prepared.reason,
+            meta=prepared.meta,
+            input_sha256=prepared.input_sha256,
+            places=places,
+        )
+
+    def _add(self, row: Row) -> None:
+        self._pending.append(row)
+        self._unpublished[row.clip_id] = row
+        if len(self._pending) >= self._batch:
+            self._commit()
+        if len(self._unpublished) >= self._publish_records:
+            self._commit()
+            self._publish()
+
+    def _commit(self) -> None:
+        if not self._pending:
+            return
+        if self._journal is None:
+            self._journal = JournalWriter(self._paths, self._space.spec.fingerprint, durable=self._durable)
+        if self._durable:
+            for shard in self._shards.values():
+                shard.sync()
+        self._journal.append(self._pending)
+        self.acknowledged += len(self._pending)
+        self._pending = []
+
+    def _publish(self) -> None:
+        publish(self._paths, durable=self._durable)
+        self._unpublished = {}
+        self._space.refresh()
+
+    def _release(self) -> None:
+        for shard in self._shards.values():
+            shard.release()
+        if self._journal is not None:
+            self._journal.close()
+            self._journal = None
+        self._state = "closed"
+
+    def _published(self, clip_id: str) -> Row:
+        index = self._space.index
+        number = index.current.get(clip_id)
+        if number is None:
+            raise CacheMiss(f"{self._paths.name} has no record of clip {clip_id!r} to give another id.")
+        places = {array: index.place(number, array) for array in self._space.spec.arrays}
+        return Row(
+            clip_id=clip_id,
+            status=index.column("status")[number],
+            reason=index.column("reason")[number],
+            meta=index.column("meta")[number],
+            input_sha256=index.column("input_sha256")[number].tobytes(),
+            places={array: place for array, place in places.items() if place.rows},
+        )

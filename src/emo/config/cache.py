@@ -1,0 +1,27 @@
+"""Settings of the feature cache, with their defaults. Knows no code of the cache."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Durability = Literal["batch", "record", "none"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CacheSettings:
+    """How a cache is written.
+
+    `durability`: `batch` syncs every `batch_records` records, `record` every one, `none` never (safe
+    against kills of the process, not of the machine). `publish_records` is how many records a writer
+    lets gather in its journal before it folds them into the index. `shard_bytes` is the size of the
+    files that hold the features; it is fixed when a space is made.
+    """
+
+    durability: Durability = "batch"
+    batch_records: int = 32
+    publish_records: int = 4096
+    shard_bytes: int = 1 << 27
+
+
+DEFAULTS = CacheSettings()
