@@ -1,0 +1,231 @@
+"""EVA: one whole frame to tokens (1 + N, D), class token first, then the patches row by row.
+
+Source: Fang et al. 2022, arXiv 2211.07636; the `paper` preset is the vision tower of BLIP-2 and MiniGPT-v2
+as Emotion-LLaMA runs it (minigpt4/models/eva_vit.py at commit 4ee28d2): 39 blocks at 448 pixels and an
+identity LayerNorm of eps 1e-5 in the place of BLIP-2's trained one. Knows frame views, no files, no store.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+import numpy as np
+
+from emo.canonical import Json
+from emo.errors import CheckpointError
+from emo.extractors import tiny
+from emo.extractors.detector import DETECTOR_RECIPE
+from emo.extractors.inference import FrozenModel, pretrained, to_numpy
+from emo.extractors.pixels import CLIP_MEAN, CLIP_STD, normalise, squash
+from emo.extractors.sources import TINY, Source
+from emo.extractors.weights import Weights, choose, find_weights
+from emo.records import Array
+from emo.spec import ArrayLayout, FeatureSpec, Licence
+from emo.views import FrameChoice, FrameView, Views
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+LnVision = Literal["after", "before"]
+Norm = Literal["identity", "trained"]
+
+RECIPE_VERSION = 1
+MOST_FRAMES = 8  # frames in one forward pass
+
+TINY_CONFIG: dict[str, Json] = {
+    "hidden_size": 96,
+    "intermediate_size": 192,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "image_size": 224,
+    "patch_size": 28,
+    # The class's default is 1e-10, which makes every token of a fresh model the same.
+    "initializer_range": 0.02,
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EvaPreset:
+    """Weights, which frame they are shown at which size, and the LayerNorm behind the last block.
+
+    `norm` `identity` is a LayerNorm without weights; `trained` is the one that came with the weights.
+    """
+
+    source: Source
+    choice: FrameChoice
+    side: int
+    norm: Norm
+    eps: float
+    ln_vision: LnVision = "after"
+
+
+PRESETS: dict[str, EvaPreset] = {
+    "paper": EvaPreset(
+        source=Source(
+            licence=Licence(name="MIT", source="https://github.com/baaivision/EVA/tree/master/EVA-01"),
+            paper="arXiv 2406.11161 (global encoder of Emotion-LLaMA)",
+            note=(
+                "The weights are a file, eva_vit_g.pth of LAVIS (BLIP2 folder), not on the hub. Fetch it, "
+                "then: emo weights convert eva eva_vit_g.pth"
+            ),
+        ),
+        choice="first",
+        side=448,
+        norm="identity",
+        eps=1e-5,
+    ),
+    "base": EvaPreset(
+        source=Source(
+            repo="timm/eva02_base_patch14_224.mim_in22k",
+            licence=Licence(
+                name="MIT", source="https://huggingface.co/timm/eva02_base_patch14_224.mim_in22k"
+            ),
+            paper="arXiv 2303.11331 (EVA-02, the small relative: nothing of EVA-g's family is fit for a CPU)",
+        ),
+        choice="middle",
+        side=224,
+        norm="trained",
+        eps=1e-6,
+    ),
+    "tiny": EvaPreset(source=TINY, choice="peak", side=224, norm="trained", eps=1e-6),
+}
+
+
+def build_tiny() -> nn.Module:
+    """The tiny preset's Blip2VisionModel with fresh weights."""
+    from transformers import Blip2VisionConfig, Blip2VisionModel
+
+    model: nn.Module = Blip2VisionModel(Blip2VisionConfig(**TINY_CONFIG))
+    return model
+
+
+def tokens_before_norm(model: nn.Module, pixels: torch.Tensor) -> torch.Tensor:
+    """Frames (B, 3, side, side), normalised, to tokens (B, 1 + N, D) behind the last block.
+
+    Position embeddings of another grid are resampled bicubically, corners not aligned, as officially.
+    """
+    parts = cast(Any, model)
+    if not hasattr(parts, "embeddings"):  # timm's EVA-02 keeps its LayerNorm for after pooling: fc_norm
+        tokens: torch.Tensor = parts.forward_features(pixels)
+        return tokens
+    embedded = parts.embeddings(pixels, interpolate_pos_encoding=True)
+    blocks: torch.Tensor = parts.encoder(inputs_embeds=embedded).last_hidden_state
+    return blocks
+
+
+def layer_norm(model: nn.Module, tokens: torch.Tensor, norm: Norm, eps: float) -> torch.Tensor:
+    """ln_vision in float32: the model's trained one, or one without weights."""
+    import torch
+
+    trained = cast(Any, model).fc_norm if hasattr(model, "fc_norm") else cast(Any, model).post_layernorm
+    weight, bias = (trained.weight, trained.bias) if norm == "trained" else (None, None)
+    return torch.nn.functional.layer_norm(tokens.float(), tokens.shape[-1:], weight, bias, eps)
+
+
+class Eva:
+    """A frame (H, W, 3) to `tokens` (1 + N, D).
+
+    `frame` chooses which frame (`first`, `middle`, `peak`), `ln_vision` whether tokens are taken behind or
+    before the last LayerNorm. Making one raises CheckpointError where weights are missing.
+    """
+
+    def __init__(
+        self,
+        preset: str = "tiny",
+        *,
+        weights: str | os.PathLike[str] | None = None,
+        frame: FrameChoice | None = None,
+        ln_vision: LnVision | None = None,
+        device: str = "auto",
+        precision: str = "float32",
+    ) -> None:
+        choose("eva", PRESETS, preset)
+        self._preset = chosen = PRESETS[preset]
+        found = find_weights("eva", preset, chosen.source, weights)
+        self._view = FrameView(choice=frame or chosen.choice)
+        self._ln_vision: LnVision = ln_vision or chosen.ln_vision
+        self._model = FrozenModel(lambda: _load(found), device=device, precision=precision)
+        self.needs = frozenset({self._view})
+        self.spec = FeatureSpec(
+            encoder="eva",
+            weights=found.digests,
+            recipe=self._recipe(),
+            recipe_version=RECIPE_VERSION,
+            arrays={"tokens": _layout(found.config, chosen.side)},
+            precision=precision,
+            preset=preset,
+            licence=found.licence,
+        )
+
+    def _recipe(self) -> dict[str, Json]:
+        recipe: dict[str, Json] = {
+            "frame": self._view.choice,
+            "side": self._preset.side,
+            "resize": "PIL bicubic, squashed to a square",
+            "mean": list(CLIP_MEAN),
+            "std": list(CLIP_STD),
+            "ln_vision": self._ln_vision,
+            "positions": "bicubic, align_corners False",
+        }
+        if self._ln_vision == "after":
+            recipe |= {"norm": self._preset.norm, "eps": self._preset.eps}
+        if self._view.choice == "peak":
+            recipe["detector"] = DETECTOR_RECIPE
+        return recipe
+
+    def encode(self, batch: Sequence[Views]) -> list[dict[str, Array]]:
+        """`tokens` (1 + N, D) of each clip, float32."""
+        frames = [squash(views[self._view].array, self._preset.side) for views in batch]
+        results: list[dict[str, Array]] = []
+        with self._model.running() as model:
+            for at in range(0, len(frames), MOST_FRAMES):
+                pixels = normalise(np.stack(frames[at : at + MOST_FRAMES]), CLIP_MEAN, CLIP_STD)
+                tokens = tokens_before_norm(model, self._model.tensor(pixels))
+                if self._ln_vision == "after":
+                    tokens = layer_norm(model, tokens, self._preset.norm, self._preset.eps)
+                results += [{"tokens": clip} for clip in to_numpy(tokens)]
+        return results
+
+
+def _layout(config: Mapping[str, Json], side: int) -> ArrayLayout:
+    if "architecture" in config:  # timm
+        told = cast("dict[str, Any]", config["pretrained_cfg"])
+        patch = cast(int, (cast("dict[str, Any]", config.get("model_args") or {})).get("patch_size", 14))
+        dim = cast(int, config["num_features"])
+        side = told["input_size"][-1]
+    else:
+        patch, dim = cast(int, config["patch_size"]), cast(int, config["hidden_size"])
+    return ArrayLayout(kind="tokens", dim=dim, tokens=1 + (side // patch) ** 2)
+
+
+def _load(found: Weights) -> nn.Module:
+    if found.folder is None:
+        return tiny.load("eva", build_tiny())
+    if "architecture" in found.config:
+        return _load_timm(found)
+    from transformers import Blip2VisionModel
+
+    return pretrained(Blip2VisionModel, os.fspath(found.folder))
+
+
+def _load_timm(found: Weights) -> nn.Module:
+    import timm
+    from safetensors.torch import load_file
+
+    assert found.folder is not None
+    arguments = cast("dict[str, Any]", found.config.get("model_args") or {})
+    model: nn.Module = timm.create_model(
+        str(found.config["architecture"]), pretrained=False, num_classes=0, **arguments
+    )
+    tensors = load_file(found.folder / "model.safetensors")
+    problems = model.load_state_dict({key: value.float() for key, value in tensors.items()}, strict=False)
+    if problems.missing_keys:
+        raise CheckpointError(
+            f"{found.folder} lacks {len(problems.missing_keys)} tensors of {found.config['architecture']}, "
+            f"such as {problems.missing_keys[0]}. These are weights of another model."
+        )
+    return model
