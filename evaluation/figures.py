@@ -18,7 +18,7 @@ from emo.evaluation.metrics import Scores
 
 INK, MUTED, GRID = "#1d2433", "#667085", "#e4e7ec"
 LINES = ("#2f5bea", "#e2711d", "#0f9d76", "#a03ec0", "#c2293d")
-BLUES = LinearSegmentedColormap.from_list("emo_blues", ["#ffffff", "#c9d7fb", "#6d8ff3", "#1f3fae"])
+BLUES = LinearSegmentedColormap.from_list("emo_blues", ["#f5f7fb", "#c9d7fb", "#6d8ff3", "#1f3fae"])
 DPI = 150
 SMOOTHED_POINTS = 200  # curves with more points get a running mean over a faint raw line
 
@@ -106,7 +106,7 @@ def save_figure(figure: Figure, path: Path) -> Path:
 def _plain(axes: Axes, title: str) -> None:
     axes.tick_params(colors=INK, labelsize=9, length=0)
     if title:
-        axes.set_title(title, loc="left", color=INK, fontsize=11, fontweight="semibold", pad=10)
+        axes.set_title(title, loc="left", color=INK, fontsize=11, fontweight="bold", pad=10)
 
 
 def _running_mean(
