@@ -9,7 +9,7 @@ import json
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -51,6 +51,37 @@ class Voice:
                 yield _Bar(progress, progress.add_task(title, total=None))
         else:
             yield _Lines(title)
+
+    @contextmanager
+    def steps(self) -> Iterator[Steps]:
+        """A meter for work that goes through named steps, one after the other."""
+        shown = Steps(self)
+        try:
+            yield shown
+        finally:
+            shown.close()
+
+
+class Steps:
+    """Draws a meter of its own for each step."""
+
+    def __init__(self, speaker: Voice) -> None:
+        self._speaker = speaker
+        self._open = ExitStack()
+        self._step = ""
+        self._meter: Meter = _Silent()
+
+    def show(self, step: str, done: float, total: float, note: str = "") -> None:
+        """`done` of `total` of `step`; a new step closes the one before."""
+        if step != self._step:
+            self.close()
+            self._step = step
+            self._meter = self._open.enter_context(self._speaker.meter(step))
+        self._meter.update(done, total, note)
+
+    def close(self) -> None:
+        """Close the meter of the last step."""
+        self._open.close()
 
 
 def voice(ctx: click.Context) -> Voice:

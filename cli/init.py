@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import json
 from dataclasses import fields
 from pathlib import Path
 
@@ -35,16 +36,12 @@ def init(folder: str, force: bool) -> None:
 
 def commented_yaml() -> str:
     """The workspace's defaults as YAML, each under the sentence that its field's docstring says."""
-    import yaml
-
     said = _field_docs()
     lines = [HEADER]
     plain = workspace.Workspace()
     for each in fields(workspace.Workspace):
         value = getattr(plain, each.name)
-        value = list(value) if isinstance(value, tuple) else value
-        dumped = yaml.safe_dump({each.name: value}, default_flow_style=None).strip()
-        lines.append(f"# {said[each.name]}\n# {dumped}\n")
+        lines.append(f"# {said[each.name]}\n# {each.name}: {json.dumps(value)}\n")
     return "\n".join(lines)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 Preset = Literal["paper", "base", "tiny"]
@@ -35,5 +35,3 @@ class Workspace:
     """Label set: mer2023, merr or dfew."""
     head: str = "attention"
     """Classifier head of `emo train-head`: concat, attention or `module:Class`."""
-    extra: dict[str, str] = field(default_factory=dict)
-    """Notes of your own; emo does not read them."""
