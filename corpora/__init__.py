@@ -2,3 +2,7 @@
 
 Knows nothing of features or models.
 """
+
+from emo.corpora.manifest import clips_in, read_manifest, write_manifest
+
+__all__ = ["clips_in", "read_manifest", "write_manifest"]

@@ -72,7 +72,9 @@ def write_mp4(
             film.mux(picture.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
         film.mux(picture.encode(None))
         for start in range(0, len(wave), BLOCK):
-            block = av.AudioFrame.from_ndarray(wave[None, start : start + BLOCK], format="fltp", layout="mono")
+            block = av.AudioFrame.from_ndarray(
+                wave[None, start : start + BLOCK], format="fltp", layout="mono"
+            )
             block.sample_rate, block.pts, block.time_base = RATE, start, Fraction(1, RATE)
             film.mux(sound.encode(block))
         film.mux(sound.encode(None))

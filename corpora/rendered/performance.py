@@ -24,9 +24,9 @@ Condition = Literal["agree", "face_weak", "voice_weak", "face_differs", "voice_d
 CONDITIONS: tuple[Condition, ...] = ("agree", "face_weak", "voice_weak", "face_differs", "voice_differs")
 
 FULL = (0.70, 1.05)  # range of strengths where nothing is weakened
-WEAK = (0.10, 0.25)
+WEAK = (0.03, 0.15)
 DIFFERING = (0.45, 0.75)  # a modality that contradicts the label does so less than fully
-OMITTED_UNIT = 0.08  # share of a profile's units that a clip leaves out
+OMITTED_UNIT = 0.12  # share of a profile's units that a clip leaves out
 BLINK_HALF = 0.11  # seconds from open to closed
 TALKING_LIPS, TALKING_JAW = 0.45, 0.22
 
@@ -219,11 +219,11 @@ def _expression(
 
 
 def _idle(rng: np.random.Generator, duration: float) -> tuple[Movement, ...]:
-    """In three clips of ten, one unit that means nothing."""
-    if rng.random() >= 0.3:
+    """In four clips of ten, one unit that means nothing."""
+    if rng.random() >= 0.4:
         return ()
     unit = int(rng.choice(IDLE_UNITS))
-    movement = _movement(rng, unit, rng.uniform(0.1, 0.3), _timing(rng, duration))
+    movement = _movement(rng, unit, rng.uniform(0.1, 0.5), _timing(rng, duration))
     return (replace(movement, idle=True),)
 
 

@@ -50,7 +50,7 @@ CHANGES: Mapping[str, Mapping[str, float]] = {
 }
 # Standard deviation of what one clip adds by chance, whatever its class.
 CLIP_SPREAD = Tone(
-    pitch=1.3, melody=0.45, energy=2.2, tempo=0.45, jitter=0.004, tilt=1.3, rise=1.3, tremor=0.16
+    pitch=1.4, melody=0.5, energy=2.5, tempo=0.5, jitter=0.0045, tilt=1.45, rise=1.45, tremor=0.18
 )
 
 

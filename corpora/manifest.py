@@ -1,0 +1,209 @@
+"""Manifests: the list of clips with their labels, as JSON lines or CSV, and folders without one.
+
+Text is UTF-8 or what the caller says; an encoding is never guessed, an id never invented for a row that
+repeats one. Opens no media file: whether a clip can be read shows when its features are extracted.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import fields
+from difflib import get_close_matches
+from pathlib import Path
+
+from emo.canonical import Json
+from emo.clip import Clip, normal_id
+from emo.errors import ConfigError
+
+COLUMNS: tuple[str, ...] = tuple(field.name for field in fields(Clip))
+MANIFEST_NAMES = ("manifest.jsonl", "manifest.csv")
+MEDIA_SUFFIXES = frozenset(
+    ".mp4 .mov .m4v .mkv .webm .avi .flv .wmv .mpg .mpeg .wav .mp3 .flac .m4a .aac .ogg".split()
+)
+STORES = (".zarr", ".journal")  # folders of features may lie among clips; they hold thousands of files
+MISTAKES_SHOWN = 20
+
+
+def read_manifest(path: Path, *, encoding: str = "utf-8") -> list[Clip]:
+    """Clips of a .jsonl or .csv manifest, in its order.
+
+    Columns are the fields of Clip; `path` is needed, others may be missing or empty; columns that mean
+    nothing here are passed over. Relative paths start at the manifest's folder. A row without `clip_id`
+    is named by its path. ConfigError lists the rows that are wrong: ids that repeat, values that are no
+    numbers, column names a letter off, bytes that are not in `encoding`.
+    """
+    text = _decoded(path, encoding)
+    rows = _csv_rows(path, text) if path.suffix.lower() == ".csv" else _json_rows(text)
+    clips: list[Clip] = []
+    mistakes: list[str] = []
+    first_row: dict[str, int] = {}
+    for number, row in rows:
+        if isinstance(row, str):
+            mistakes.append(f"{path}, row {number}: {row}")
+            continue
+        try:
+            clip = _clip(row, path.parent)
+        except ConfigError as error:
+            mistakes += [f"{path}, row {number}: {mistake}" for mistake in error.mistakes]
+            continue
+        before = first_row.setdefault(clip.clip_id, number)
+        if before != number:
+            mistakes.append(
+                f"{path}: rows {before} and {number} have the same id {clip.clip_id!r}. Rename one."
+            )
+        clips.append(clip)
+    if mistakes:
+        more = len(mistakes) - MISTAKES_SHOWN
+        raise ConfigError(*mistakes[:MISTAKES_SHOWN], *([f"... and {more} more."] if more > 0 else []))
+    return clips
+
+
+def write_manifest(path: Path, clips: Iterable[Clip]) -> None:
+    """Write `clips` as JSON lines in UTF-8; paths become relative to the manifest's folder."""
+    partial = path.with_name(path.name + ".partial")
+    with partial.open("w", encoding="utf-8", newline="\n") as stream:
+        for clip in clips:
+            row = {name: getattr(clip, name) for name in COLUMNS}
+            for name in ("path", "au_path"):
+                if row[name] is not None:
+                    row[name] = Path(os.path.relpath(row[name], path.parent)).as_posix()
+            kept = {name: value for name, value in row.items() if value not in (None, "")}
+            stream.write(json.dumps(kept, ensure_ascii=False) + "\n")
+    partial.replace(path)
+
+
+def clips_in(place: Path, *, encoding: str = "utf-8") -> tuple[list[Clip], int]:
+    """Clips of a folder, a manifest or a single media file, and how many files were passed over.
+
+    A folder with a manifest.jsonl or manifest.csv is what that says. In any other folder every media file
+    is a clip; its id is the path below the folder without the suffix, or with it where two files differ
+    in nothing else. Hidden folders and feature stores are left alone. ConfigError where there is nothing
+    at `place`.
+    """
+    if place.is_dir():
+        manifests = [place / name for name in MANIFEST_NAMES if (place / name).is_file()]
+        return (read_manifest(manifests[0], encoding=encoding), 0) if manifests else _walked(place)
+    if not place.exists():
+        raise ConfigError(f"{place} does not exist. Name a folder of clips, a manifest or a media file.")
+    if place.suffix.lower() in (".jsonl", ".csv"):
+        return read_manifest(place, encoding=encoding), 0
+    return [Clip(clip_id=place.stem, path=place)], 0
+
+
+def _walked(folder: Path) -> tuple[list[Clip], int]:
+    found: list[Path] = []
+    ignored = 0
+    for root, folders, names in os.walk(folder):
+        folders[:] = sorted(
+            name for name in folders if not name.startswith(".") and not name.endswith(STORES)
+        )
+        media = [name for name in names if Path(name).suffix.lower() in MEDIA_SUFFIXES and name[0] != "."]
+        found += [Path(root) / name for name in media]
+        ignored += len(names) - len(media)
+    found.sort(key=lambda path: path.relative_to(folder).as_posix())
+    whole = [path.relative_to(folder).as_posix() for path in found]
+    short = [normal_id(path.relative_to(folder).with_suffix("").as_posix()) for path in found]
+    count = Counter(short)
+    ids = [brief if count[brief] == 1 else full for brief, full in zip(short, whole, strict=True)]
+    twice = [name for name, times in Counter(normal_id(name) for name in ids).items() if times > 1]
+    if twice:
+        raise ConfigError(*(f"{folder}: several files are called {name!r}. Rename one." for name in twice))
+    return [Clip(clip_id=name, path=path) for name, path in zip(ids, found, strict=True)], ignored
+
+
+def _decoded(path: Path, encoding: str) -> str:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read ({error.strerror}). Name a manifest.") from error
+    try:
+        return data.decode(encoding).removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        row = data.count(b"\n", 0, error.start) + 1
+        byte = f"byte {error.start} (0x{data[error.start]:02x})"
+        raise ConfigError(
+            f"{path}, row {row}: {byte} is not {encoding}. Save it as UTF-8 or try --encoding gb18030."
+        ) from error
+    except LookupError as error:
+        raise ConfigError(f"no encoding is called {encoding!r}. Try utf-8, utf-16 or gb18030.") from error
+
+
+def _json_rows(text: str) -> Iterator[tuple[int, Mapping[str, Json] | str]]:
+    """Row numbers from 1 with their objects, or with what is wrong with them."""
+    for number, line in enumerate(text.split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            yield number, f"not JSON ({error}). One object a line is expected."
+            continue
+        yield number, row if isinstance(row, dict) else 'not a JSON object. Write {"path": ...}.'
+
+
+def _csv_rows(path: Path, text: str) -> Iterator[tuple[int, Mapping[str, Json] | str]]:
+    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+    try:
+        for row in reader:
+            if None in row or None in row.values():
+                yield (
+                    reader.line_num,
+                    f"does not have the {len(reader.fieldnames or ())} cells of the header.",
+                )
+            else:
+                yield reader.line_num, dict(row)
+    except csv.Error as error:
+        raise ConfigError(f"{path}, row {reader.line_num}: not CSV ({error}).") from error
+
+
+def _clip(row: Mapping[str, Json], folder: Path) -> Clip:
+    mistakes = [
+        f"column {name!r} is unknown; did you mean {close[0]!r}?"
+        for name in row
+        if name not in COLUMNS and (close := get_close_matches(name, COLUMNS, n=1, cutoff=0.75))
+    ]
+    values: dict[str, str] = {}
+    for name in COLUMNS:
+        value = row.get(name)
+        if isinstance(value, str | int | float) and not isinstance(value, bool):
+            values[name] = str(value).strip() if name != "text" else str(value)
+        elif value is not None:
+            mistakes.append(f"{name} is {json.dumps(value)}, not text or a number.")
+    start, end = (_seconds(values.get(name), name, mistakes) for name in ("start", "end"))
+    if start is not None and end is not None and end <= start:
+        mistakes.append(f"end {end} is not after start {start}.")
+    path = values.get("path", "")
+    if not path or "\0" in path:
+        mistakes.append("path is missing. Name the media file.")
+    if mistakes:
+        raise ConfigError(*mistakes)
+    au_path = values.get("au_path")
+    return Clip(
+        clip_id=values.get("clip_id") or Path(path).with_suffix("").as_posix(),
+        path=folder / path,
+        start=start,
+        end=end,
+        text=values.get("text", ""),
+        label=values.get("label") or None,
+        speaker=values.get("speaker") or None,
+        split=values.get("split") or None,
+        au_path=folder / au_path if au_path else None,
+    )
+
+
+def _seconds(value: str | None, name: str, mistakes: list[str]) -> float | None:
+    if not value:
+        return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        seconds = -1.0
+    if 0 <= seconds < float("inf"):
+        return seconds
+    mistakes.append(f"{name} is {value!r}, not a number of seconds from 0 up.")
+    return None
