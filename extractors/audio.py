@@ -1,0 +1,97 @@
+"""The sound of a clip: decoded frames to mono float32 at the rate that an encoder reads.
+
+Channels are mixed by libav, rates changed by soxr HQ (aliasing at -143 dB). Works on pieces, so a long
+track costs its samples at the target rate and no more. Knows no containers.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emo.errors import MediaError
+from emo.extractors.container import Span
+from emo.views import AudioView, ViewData
+
+if TYPE_CHECKING:
+    from av import AudioFrame, AudioResampler
+    from soxr import ResampleStream
+
+SHORT_SECONDS = 0.025  # less than one frame of HuBERT
+
+
+class Sound:
+    """Gathers decoded audio frames of a clip's cut into one view."""
+
+    def __init__(self, view: AudioView, cut: Span, origin: float) -> None:
+        self._wanted = view
+        self._cut = cut
+        self._origin = origin
+        self._mixer: AudioResampler | None = None
+        self._resampler: ResampleStream | None = None
+        self._pieces: list[NDArray[np.float32]] = []
+        self._clock = 0.0
+        self._first: float | None = None
+
+    def feed(self, frame: AudioFrame) -> None:
+        """Take the next decoded frame."""
+        from av import AudioResampler
+
+        if self._mixer is None:
+            self._mixer = AudioResampler(format="flt", layout="mono", rate=frame.sample_rate)
+            self._clock = -self._origin if frame.pts is None else frame.time - self._origin
+        elif frame.pts is not None:
+            self._clock = frame.time - self._origin
+        for mixed in self._mixer.resample(frame):
+            self._take(np.asarray(mixed.to_ndarray(), dtype=np.float32).reshape(-1), mixed.sample_rate)
+
+    def view(self, degraded: str | None = None) -> ViewData:
+        """What was gathered, (S,) float32.
+
+        Raises MediaError: missing:no_audio where there are no samples, failed:nonfinite.
+        """
+        if self._resampler is not None:
+            self._pieces.append(self._resampler.resample_chunk(np.zeros(0, np.float32), last=True))
+        sound = np.concatenate(self._pieces) if self._pieces else np.zeros(0, np.float32)
+        if not len(sound):
+            raise MediaError("missing:no_audio", "the sound track has no samples in this cut")
+        finite = np.isfinite(sound)
+        if not finite.all():
+            raise MediaError("failed:nonfinite", f"the sound is not finite at sample {int(finite.argmin())}")
+        flags = []
+        if not sound.any():
+            flags.append("silent")
+        if len(sound) < SHORT_SECONDS * self._wanted.rate:
+            flags.append("short")
+        return ViewData(
+            array=sound,
+            times=np.array([self._first or 0.0]),
+            meta={"seconds": round(len(sound) / self._wanted.rate, 4), "rate": self._wanted.rate},
+            flags=tuple(flags),
+            degraded=degraded,
+        )
+
+    def _take(self, samples: NDArray[np.float32], rate: int) -> None:
+        begin = max(0, math.ceil((self._cut.start - self._clock) * rate - 1e-6))
+        end = len(samples)
+        if math.isfinite(self._cut.end):
+            end = min(end, math.ceil((self._cut.end - self._clock) * rate - 1e-6))
+        start_time = self._clock + begin / rate
+        self._clock += len(samples) / rate
+        if begin >= end:
+            return
+        if self._first is None:
+            self._first = start_time
+        self._pieces.append(self._resampled(samples[begin:end], rate))
+
+    def _resampled(self, samples: NDArray[np.float32], rate: int) -> NDArray[np.float32]:
+        if rate == self._wanted.rate:
+            return samples
+        if self._resampler is None:
+            from soxr import ResampleStream
+
+            self._resampler = ResampleStream(rate, self._wanted.rate, 1, dtype="float32", quality="HQ")
+        return np.asarray(self._resampler.resample_chunk(samples), dtype=np.float32)

@@ -1,0 +1,181 @@
+"""Opening a media file safely: what may be opened at all, what its header claims, and what libav complains of.
+
+Only regular files, only whitelisted containers, no protocol but `file`: a playlist renamed to .mp4 reaches no
+other file and no network. Decodes nothing.
+"""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from emo.clip import Clip
+from emo.config.extract import MediaLimits
+from emo.errors import MediaError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from av.audio.stream import AudioStream
+    from av.container.input import InputContainer
+    from av.stream import Stream
+    from av.video.stream import VideoStream
+
+FORMATS = "mov,matroska,avi,mpegts,flv,asf,wav,mp3,aac,flac,ogg,mpeg"
+OPTIONS = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
+GUESSED_DURATION = frozenset({"mp3", "aac", "mpegts", "mpeg"})  # their headers name no duration
+MICROSECONDS = 1_000_000
+LATE_START = 10.0  # seconds: cuts that begin later are sought, not decoded up to
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Span:
+    """A stretch of a clip in seconds from the file's first timestamp."""
+
+    start: float
+    end: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Media:
+    """An open file: its first video and audio stream (None where there is none) and its time line.
+
+    `origin` is the file's first timestamp; every other time counts from there. `cut` is the clip's own
+    stretch; `length` is what the header claims, or None.
+    """
+
+    container: InputContainer
+    video: VideoStream | None
+    audio: AudioStream | None
+    origin: float
+    length: float | None
+    cut: Span
+
+    def stream_span(self, stream: Stream) -> tuple[float, float | None]:
+        """Start and claimed end of one stream; None where neither it nor the file says."""
+        start = 0.0
+        if stream.start_time is not None and stream.time_base is not None:
+            start = float(stream.start_time * stream.time_base) - self.origin
+        length = stream_length(stream)
+        if length is not None:
+            return start, start + length
+        return start, self.length
+
+
+def stream_length(stream: Stream) -> float | None:
+    """Seconds that the header gives the stream itself: a field, or Matroska's DURATION tag."""
+    if stream.duration is not None and stream.time_base is not None:
+        return float(stream.duration * stream.time_base)
+    tag = stream.metadata.get("DURATION", "")
+    try:
+        hours, minutes, seconds = tag.split(":")
+        return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+    except ValueError:
+        return None
+
+
+@contextmanager
+def open_media(clip: Clip, limits: MediaLimits) -> Iterator[Media]:
+    """The clip's file, opened and checked against `limits`, at or before the clip's start.
+
+    Raises MediaError: failed:unreadable, failed:too_large, failed:too_long.
+    """
+    import av
+    from av.error import FFmpegError
+
+    path = clip.path.absolute()
+    _check_file(path, limits)
+    try:
+        container = av.open(str(path), mode="r", options=OPTIONS, metadata_errors="replace")
+    except (FFmpegError, OSError, ValueError) as error:
+        raise MediaError("failed:unreadable", f"{clip.path.name}: {_brief(error)}") from error
+    with container:
+        media = _describe(container, clip)
+        _check_header(media, limits)
+        if media.cut.start > LATE_START:
+            container.seek(int((media.origin + media.cut.start) * MICROSECONDS))
+        yield media
+
+
+@contextmanager
+def complaints() -> Iterator[list[str]]:
+    """Gathers who in libav logged an error inside the block, by name: the only sign of some damage."""
+    import av.logging
+
+    said: list[str] = []
+    before = av.logging.get_level()
+    repeats = av.logging.get_skip_repeated()
+    av.logging.set_level(av.logging.ERROR)
+    av.logging.set_skip_repeated(False)
+    try:
+        with av.logging.Capture(local=False) as lines:
+            yield said
+            said += [name for level, name, _ in lines if level <= av.logging.ERROR]
+    finally:
+        av.logging.set_level(before)
+        av.logging.set_skip_repeated(repeats)
+
+
+def _check_file(path: Path, limits: MediaLimits) -> None:
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise MediaError("failed:unreadable", f"{path.name}: {error.strerror}") from error
+    if not stat.S_ISREG(status.st_mode):
+        raise MediaError("failed:unreadable", f"{path.name} is no regular file")
+    if status.st_size == 0:
+        raise MediaError("failed:unreadable", f"{path.name} is empty")
+    if status.st_size > limits.most_bytes:
+        raise MediaError(
+            "failed:too_large", f"{path.name} has {status.st_size} bytes, the limit is {limits.most_bytes}"
+        )
+
+
+def _describe(container: InputContainer, clip: Clip) -> Media:
+    from av.stream import Disposition
+
+    moving = [
+        stream
+        for stream in container.streams.video
+        if not stream.disposition & Disposition.attached_pic and stream.codec_context is not None
+    ]
+    sounding = [stream for stream in container.streams.audio if stream.codec_context is not None]
+    if not container.streams:
+        raise MediaError("failed:unreadable", f"{clip.path.name} has no streams")
+    length = None if container.duration is None else container.duration / MICROSECONDS
+    start = max(0.0, clip.start or 0.0)
+    end = clip.end if clip.end is not None else float("inf")
+    return Media(
+        container=container,
+        video=moving[0] if moving else None,
+        audio=sounding[0] if sounding else None,
+        origin=(container.start_time or 0) / MICROSECONDS,
+        length=length,
+        cut=Span(start=start, end=end),
+    )
+
+
+def _check_header(media: Media, limits: MediaLimits) -> None:
+    length = min(media.cut.end, media.length or 0.0) - media.cut.start
+    if length > limits.most_seconds:
+        raise MediaError("failed:too_long", f"{length:.0f} s, the limit is {limits.most_seconds:.0f} s")
+    if media.video is None:
+        return
+    pixels = media.video.width * media.video.height
+    if pixels > limits.most_pixels:
+        raise MediaError(
+            "failed:too_large",
+            f"{media.video.width} x {media.video.height} pixels, the limit is {limits.most_pixels}",
+        )
+    rate = float(media.video.average_rate or 0)
+    if rate > limits.most_frames_per_second:
+        raise MediaError(
+            "failed:too_large", f"{rate:.0f} frames a second, the limit is {limits.most_frames_per_second:.0f}"
+        )
+
+
+def _brief(error: BaseException) -> str:
+    return (getattr(error, "strerror", None) or str(error) or type(error).__name__).splitlines()[0]

@@ -1,0 +1,80 @@
+"""A clip to the views that encoders ask for: one decode for all of them.
+
+A view that cannot be had is a ViewProblem with a status, never zeros. Knows no encoders and no storage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import TypeAlias
+
+from emo.clip import Clip
+from emo.config.extract import DEFAULTS, MediaLimits
+from emo.errors import MediaError
+from emo.extractors.audio import Sound
+from emo.extractors.container import Media, open_media
+from emo.extractors.decode import Kind, Pass
+from emo.extractors.faces import FaceFinder
+from emo.extractors.visual import AllFaces, ChosenFrame, SampledFaces, Scene, VisualRequest
+from emo.views import AudioView, FacesView, FrameView, View, ViewData, ViewProblem
+
+ReadViews: TypeAlias = "dict[View, ViewData | ViewProblem]"
+
+
+def read_views(clip: Clip, views: Collection[View], limits: MediaLimits = DEFAULTS) -> ReadViews:
+    """Every view of a clip, or why it could not be had; the file is opened and decoded once.
+
+    Statuses: failed:unreadable, failed:too_large, failed:too_long, failed:no_frames, failed:nonfinite,
+    failed:bad_au_file, missing:no_audio, missing:no_video, missing:no_face. Damaged but readable media
+    gives data with `degraded` set. Raises ConfigError for a sampling rule that is none.
+    """
+    try:
+        with open_media(clip, limits) as media:
+            return _read(clip, media, views, limits)
+    except MediaError as error:
+        return dict.fromkeys(views, ViewProblem(status=error.status, reason=error.reason))
+
+
+def _read(clip: Clip, media: Media, views: Collection[View], limits: MediaLimits) -> ReadViews:
+    found: ReadViews = {}
+    sounds: dict[View, Sound] = {}
+    visuals: dict[View, VisualRequest] = {}
+    scene = Scene(clip=clip, media=media, finder=FaceFinder(), limits=limits)
+    for view in views:
+        try:
+            if isinstance(view, AudioView):
+                sounds[view] = _sound(view, media)
+            else:
+                visuals[view] = _visual(view, scene)
+        except MediaError as error:
+            found[view] = ViewProblem(status=error.status, reason=error.reason)
+    reading = Pass(media, [request.sink for request in visuals.values()], list(sounds.values()))
+    reading.read()
+    for view, request in (visuals | sounds).items():
+        kind: Kind = "audio" if isinstance(view, AudioView) else "video"
+        found[view] = _outcome(request, reading, kind)
+    return found
+
+
+def _sound(view: AudioView, media: Media) -> Sound:
+    if media.audio is None:
+        raise MediaError("missing:no_audio", "the file has no sound track")
+    return Sound(view, media.cut, media.origin)
+
+
+def _visual(view: FacesView | FrameView, scene: Scene) -> VisualRequest:
+    if scene.media.video is None:
+        raise MediaError("missing:no_video", "the file has no moving pictures")
+    if isinstance(view, FrameView):
+        return ChosenFrame(view, scene)
+    return AllFaces(view, scene) if view.sampling == "all" else SampledFaces(view, scene)
+
+
+def _outcome(request: Sound | VisualRequest, reading: Pass, kind: Kind) -> ViewData | ViewProblem:
+    degraded = reading.degraded(kind)
+    if kind == "video" and not reading.frames:
+        return ViewProblem(status="failed:no_frames", reason="no frame of this cut could be decoded")
+    try:
+        return request.view(degraded)
+    except MediaError as error:
+        return ViewProblem(status=error.status, reason=error.reason)

@@ -1,0 +1,67 @@
+"""The frame in which a face says most: by action units where they were measured, else by change.
+
+Source of the AU rule: Emotion-LLaMA, arXiv 2406.11161: the frame with the largest sum of AU intensities.
+Knows CSV files in OpenFace's layout and face crops; decodes nothing.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emo.errors import MediaError
+from emo.extractors.container import Span
+from emo.views import FacesView
+
+# What facial change is measured on when there is no action-unit file.
+PEAK_FACES = FacesView(sampling="uniform:16", size=64, box="median", policy="largest", margin=0.1, detect=4)
+BLINK = "au45_r"
+BAD = "failed:bad_au_file"
+
+
+def au_peak(path: Path, cut: Span, frame_rate: float) -> float:
+    """Seconds from the video's start of the row with the largest sum of AU intensities but the blink.
+
+    Rows that OpenFace marks as unsuccessful do not count. Without a `timestamp` column the 1-based
+    `frame` is divided by `frame_rate`. Raises MediaError failed:bad_au_file.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as stream:
+            rows = [
+                {key.strip().lower(): value.strip() for key, value in row.items() if key and value is not None}
+                for row in csv.DictReader(stream)
+            ]
+        best = max(_strengths(rows, cut, frame_rate), default=None)
+    except (OSError, ValueError, csv.Error) as error:
+        raise MediaError(BAD, f"{path.name}: {error}") from error
+    if best is None:
+        raise MediaError(BAD, f"{path.name} has no usable row with AUxx_r columns in this cut")
+    return -best[1]
+
+
+def change_peak(faces: NDArray[np.uint8]) -> int:
+    """Index of the face (F, side, side, 3) that differs most from the clip's median face."""
+    grey = faces.astype(np.float32).mean(axis=-1)
+    change = np.abs(grey - np.median(grey, axis=0)).mean(axis=(1, 2))
+    return int(change.argmax())
+
+
+def _strengths(
+    rows: Sequence[dict[str, str]], cut: Span, frame_rate: float
+) -> list[tuple[float, float]]:
+    """(sum of intensities, minus the time) of each usable row: of equals the earliest is the largest."""
+    found = []
+    for row in rows:
+        units = [key for key in row if re.fullmatch(r"au\d+_r", key) and key != BLINK]
+        if not units or float(row.get("success") or 1) == 0:
+            continue
+        time = float(row["timestamp"]) if row.get("timestamp") else (float(row["frame"]) - 1) / frame_rate
+        strength = sum(float(row[key]) for key in units)
+        if cut.start <= time < cut.end and np.isfinite(strength):
+            found.append((strength, -time))
+    return found
