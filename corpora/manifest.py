@@ -22,9 +22,8 @@ from emo.errors import ConfigError
 
 COLUMNS: tuple[str, ...] = tuple(field.name for field in fields(Clip))
 MANIFEST_NAMES = ("manifest.jsonl", "manifest.csv")
-MEDIA_SUFFIXES = frozenset(
-    ".mp4 .mov .m4v .mkv .webm .avi .flv .wmv .mpg .mpeg .wav .mp3 .flac .m4a .aac .ogg".split()
-)
+VIDEO_SUFFIXES = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".flv", ".wmv", ".mpg", ".mpeg")
+MEDIA_SUFFIXES = frozenset({*VIDEO_SUFFIXES, ".wav", ".mp3", ".flac", ".m4a", ".aac", ".ogg"})
 STORES = (".zarr", ".journal")  # folders of features may lie among clips; they hold thousands of files
 MISTAKES_SHOWN = 20
 
