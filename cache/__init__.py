@@ -10,8 +10,19 @@
 
 from __future__ import annotations
 
-from emo.cache.space import Feature, RecordInfo, Space
+from emo.cache.feature import Feature, RecordInfo
+from emo.cache.space import Space
 from emo.cache.store import FeatureCache, open_cache
+from emo.cache.verify import Verification, verify_cache
 from emo.cache.writer import SpaceWriter
 
-__all__ = ["Feature", "FeatureCache", "RecordInfo", "Space", "SpaceWriter", "open_cache"]
+__all__ = [
+    "Feature",
+    "FeatureCache",
+    "RecordInfo",
+    "Space",
+    "SpaceWriter",
+    "Verification",
+    "open_cache",
+    "verify_cache",
+]

@@ -13,11 +13,12 @@ from crc32c import crc32c
 
 from emo.cache import fsops
 from emo.cache.columns import Digest
+from emo.cache.damage import DamagedFile
 from emo.cache.format import Document, canary_array, group, stamped
 from emo.cache.paths import METADATA, SpacePaths
 from emo.cache.publish import publish_lock
 from emo.cache.state import SpaceState, load_state, write_state
-from emo.errors import ConfigError, DamagedCache
+from emo.errors import ConfigError
 from emo.records import Array, why_unusable
 
 FOLDER = "canary"
@@ -75,8 +76,8 @@ def _read_array(paths: SpacePaths, state: SpaceState, key: str) -> Array:
     try:
         data = fsops.read_file(path)
     except FileNotFoundError:
-        raise DamagedCache(f"{path} is missing: restore it from a copy.") from None
+        raise DamagedFile(path, "missing. Restore it from a copy.") from None
     body, crc = data[:-4], data[-4:]
     if crc != crc32c(body).to_bytes(4, "little") or crc32c(body) != state.digests[key].crc:
-        raise DamagedCache(f"{path} does not match its checksum: restore it from a copy.")
+        raise DamagedFile(path, "the canary does not match its checksum. Restore it from a copy.")
     return np.frombuffer(body, "<f4").reshape(shape)

@@ -17,9 +17,9 @@ from crc32c import crc32c
 from numpy.typing import NDArray
 
 from emo.cache import fsops
+from emo.cache.damage import DamagedFile
 from emo.cache.format import CHUNK_ROWS, Document, number_column, text_column
 from emo.cache.paths import SpacePaths
-from emo.errors import DamagedCache
 
 _LENGTH = struct.Struct("<I")
 _ZSTD_LEVEL = 1
@@ -68,7 +68,7 @@ class Column:
         if self.dtype is not None:
             shape = (count,) if self.width is None else (count, self.width)
             return np.frombuffer(body, self.dtype).reshape(shape)
-        from numcodecs.vlen import VLenUTF8
+        from numcodecs.vlen import VLenUTF8  # type: ignore[import-untyped]
 
         return np.asarray(VLenUTF8().decode(_LENGTH.pack(count) + body), dtype=object)
 
@@ -87,7 +87,7 @@ def index_columns(arrays: Sequence[str]) -> list[Column]:
 
 def encode_chunk(column: Column, body: bytes, count: int) -> bytes:
     """The file of a chunk whose first `count` values have these bytes and whose others are the fill."""
-    from numcodecs import zstd
+    from numcodecs import zstd  # type: ignore[import-untyped]
 
     header = _LENGTH.pack(CHUNK_ROWS) if column.dtype is None else b""
     whole = header + body + bytes(column.item_bytes * (CHUNK_ROWS - count))
@@ -128,9 +128,9 @@ def read_chunk(paths: SpacePaths, column: Column, chunk: int, count: int) -> byt
     try:
         return decode_chunk(column, fsops.read_file(path), count)
     except FileNotFoundError:
-        raise DamagedCache(f"{path} is missing: {count} index values of {paths.name} are lost.") from None
+        raise DamagedFile(path, f"missing, with {count} index values. Restore it from a copy.") from None
     except ValueError as error:
-        raise DamagedCache(f"{path} is damaged: {error}. Restore this file from a copy.") from error
+        raise DamagedFile(path, f"{error}. Restore it from a copy.") from error
 
 
 def read_column(paths: SpacePaths, column: Column, digest: Digest) -> NDArray[Any]:
@@ -141,10 +141,10 @@ def read_column(paths: SpacePaths, column: Column, digest: Digest) -> NDArray[An
         crc = crc32c(body, crc)
         parts.append(column.values(body, count))
     if crc != digest.crc:
-        where = paths.folder / column.name
-        raise DamagedCache(
-            f"{where}: {digest.length} values do not match the checksum that the space keeps of them. "
-            "A chunk is stale or in another's place: restore the folder from a copy."
+        raise DamagedFile(
+            paths.folder / column.name,
+            f"{digest.length} values do not match the checksum that the space keeps of them: a chunk is "
+            "stale or in another's place. Restore the folder from a copy.",
         )
     return np.concatenate(parts) if parts else column.values(b"", 0)
 

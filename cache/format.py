@@ -12,8 +12,9 @@ from typing import Any, TypeAlias
 
 from crc32c import crc32c
 
+from emo.cache.damage import DamagedFile
 from emo.canonical import canonical_json
-from emo.errors import DamagedCache, FormatError
+from emo.errors import FormatError
 
 FORMAT = 1
 CHUNK_ROWS = 65_536  # rows of one chunk of an index array
@@ -41,8 +42,8 @@ def checked(data: bytes, path: Path) -> Document:
     except (ValueError, KeyError, TypeError, AttributeError):
         sound = False
     if not sound:
-        raise DamagedCache(
-            f"{path}: the metadata does not match the checksum it carries. Restore this file from a copy."
+        raise DamagedFile(
+            path, "the metadata does not match the checksum it carries. Restore it from a copy."
         )
     return dict(document)
 

@@ -19,11 +19,11 @@ from typing import Any
 from crc32c import crc32c
 
 from emo.cache import fsops
+from emo.cache.damage import DamagedFile
 from emo.cache.format import FORMAT
 from emo.cache.paths import SpacePaths
 from emo.cache.rows import Place, Row
 from emo.canonical import canonical_json
-from emo.errors import DamagedCache
 
 SUFFIX = ".jsonl"
 
@@ -157,8 +157,9 @@ def _read_line(path: Path, line: bytes, seq: int, fingerprint: str) -> Row | Non
         raise _damage(path, seq, str(error)) from error
 
 
-def _damage(path: Path, line: int, problem: str) -> DamagedCache:
-    return DamagedCache(
-        f"{path}: line {line} is damaged ({problem}). Restore the file, or delete it: the clips that only "
-        "it knows are then extracted again."
+def _damage(path: Path, line: int, problem: str) -> DamagedFile:
+    return DamagedFile(
+        path,
+        f"line {line} is damaged ({problem}). Restore the file, or delete it: the clips that only it knows "
+        "are then extracted again.",
     )

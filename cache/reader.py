@@ -7,6 +7,7 @@ but compressed or with holes) through zarr. Knows places, not records.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,11 +15,11 @@ from crc32c import crc32c
 from numpy.typing import NDArray
 
 from emo.cache import fsops
+from emo.cache.damage import DamagedFile
 from emo.cache.geometry import Geometry, index_is_sound
 from emo.cache.paths import SpacePaths
 from emo.cache.rows import Place
 from emo.cache.shards import is_dense
-from emo.errors import DamagedCache
 
 OPEN_SHARDS = 256
 
@@ -37,7 +38,7 @@ class ArrayReader:
     """Reads rows of one data array as they are stored (bfloat16 as uint16). Safe to use from threads."""
 
     def __init__(self, paths: SpacePaths, array: str, geometry: Geometry) -> None:
-        self._paths, self._array, self._geometry = paths, array, geometry
+        self._paths, self._array, self.geometry = paths, array, geometry
         self._open: dict[int, _OpenShard | None] = {}
 
     def read(self, places: Sequence[Place], outs: Sequence[NDArray[Any]]) -> int | None:
@@ -46,7 +47,7 @@ class ArrayReader:
         The number of the first place whose bytes are not those that were written, or None. DamagedCache
         where a shard is missing or its index is not sound.
         """
-        shard_rows, row_bytes = self._geometry.shard_rows, self._geometry.row_bytes
+        shard_rows, row_bytes = self.geometry.shard_rows, self.geometry.row_bytes
         plan = []
         for number, place in enumerate(places):
             shard, row = divmod(place.start, shard_rows)
@@ -60,7 +61,7 @@ class ArrayReader:
         wrong = None
         for shard, offset, number in plan:
             place, out = places[number], outs[number]
-            view = memoryview(out).cast("B")
+            view = out.data.cast("B")
             if (dense := held[shard]) is None:
                 self._through_zarr(place, out)
             else:
@@ -69,14 +70,10 @@ class ArrayReader:
                 wrong = number
         return wrong
 
-    def path_of(self, place: Place) -> str:
+    def path_of(self, place: Place) -> Path:
         """The shard file that holds a place."""
-        shard = place.start // self._geometry.shard_rows
-        return str(self._paths.chunk(self._array, self._geometry.shard_key(shard)))
-
-    def check_shard(self, shard: int) -> None:
-        """DamagedCache where the shard is missing or its index is not sound."""
-        self._shard(shard)
+        shard = place.start // self.geometry.shard_rows
+        return self._paths.chunk(self._array, self.geometry.shard_key(shard))
 
     def _shard(self, shard: int) -> _OpenShard | None:
         """The open shard, or None where it has to be read through zarr."""
@@ -87,18 +84,16 @@ class ArrayReader:
         return self._open[shard]
 
     def _open_shard(self, shard: int) -> _OpenShard | None:
-        path = self._paths.chunk(self._array, self._geometry.shard_key(shard))
+        path = self._paths.chunk(self._array, self.geometry.shard_key(shard))
         try:
             dense = _OpenShard(fsops.open_read(path))
         except (FileNotFoundError, NotADirectoryError):
-            raise DamagedCache(
-                f"{path} is missing: its records of {self._paths.name} are lost. Restore it from a copy."
-            ) from None
-        if is_dense(dense.descriptor, self._geometry):
+            raise DamagedFile(path, "missing, with its records. Restore it from a copy.") from None
+        if is_dense(dense.descriptor, self.geometry):
             return dense
-        size, length = fsops.size_of(dense.descriptor), len(self._geometry.index)
+        size, length = fsops.size_of(dense.descriptor), len(self.geometry.index)
         if size < length or not index_is_sound(fsops.pread(dense.descriptor, length, size - length)):
-            raise DamagedCache(f"{path}: the shard's index is damaged. Restore this file from a copy.")
+            raise DamagedFile(path, "the shard's index is damaged. Restore it from a copy.")
         return None
 
     def _through_zarr(self, place: Place, out: NDArray[Any]) -> None:

@@ -50,7 +50,7 @@ class ShardWriter:
         """Write rows, as stored, (rows, ...); the number of the first in the array."""
         assert self._descriptor is not None
         offset = self._end * self._geometry.row_bytes
-        fsops.pwrite(self._descriptor, memoryview(block).cast("B"), offset)
+        fsops.pwrite(self._descriptor, block.data.cast("B"), offset)
         start = self._shard * self._geometry.shard_rows + self._end
         self._end += len(block)
         self._dirty = True

@@ -1,4 +1,4 @@
-"""Space and Feature: the records of one spec, as a mapping from clip id.
+"""Space: the records of one spec, as a mapping from clip id.
 
 Knows how to find and read records, and which are wanted but missing; never how they were computed. A space
 is a snapshot: what others store later shows after `refresh`.
@@ -7,14 +7,14 @@ is a snapshot: what others store later shows after `refresh`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emo.cache import canary
+from emo.cache.damage import DamagedFile
+from emo.cache.feature import Feature, RecordInfo
 from emo.cache.geometry import Geometry
 from emo.cache.index import Index, load_index
 from emo.cache.paths import SpacePaths
@@ -25,76 +25,9 @@ from emo.cache.state import SpaceState, check_members, load_state
 from emo.cache.writer import SpaceWriter
 from emo.canonical import Json
 from emo.config.cache import DEFAULTS, Durability
-from emo.errors import CacheError, CacheMiss, ConfigError, DamagedCache
+from emo.errors import CacheError, CacheMiss, ConfigError
 from emo.records import Array, usable
 from emo.spec import FeatureSpec
-
-_PRIMARY = ("frames", "tokens", "utterance")
-
-
-@dataclass(frozen=True, slots=True)
-class RecordInfo:
-    """What the index says of a clip's current record; `rows` has the arrays that it holds."""
-
-    clip_id: str
-    status: str
-    reason: str
-    input_sha256: bytes
-    rows: Mapping[str, int]
-
-    @property
-    def arrays(self) -> tuple[str, ...]:
-        """Names of the arrays that the record holds."""
-        return tuple(self.rows)
-
-
-class Feature:
-    """The features of one clip. Arrays are read, and checked, when first asked for."""
-
-    def __init__(self, space: Space, clip_id: str, info: RecordInfo) -> None:
-        self._space = space
-        self.clip_id = clip_id
-        self.status = info.status
-        self._names = info.arrays
-
-    @cached_property
-    def arrays(self) -> dict[str, Array]:
-        """Every array by name: frames (T, D), tokens (N, D), utterance (D,)."""
-        return {name: self._space.read(self.clip_id, name) for name in self._names}
-
-    @property
-    def primary(self) -> str:
-        """Name of the finest array: frames, else tokens, else utterance."""
-        kinds = self._space.spec.arrays
-        return min(self._names, key=lambda name: _PRIMARY.index(kinds[name].kind))
-
-    @cached_property
-    def values(self) -> Array:
-        """The primary array: frames (T, D), tokens (N, D) or utterance (D,)."""
-        return self._space.read(self.clip_id, self.primary)
-
-    @cached_property
-    def meta(self) -> dict[str, Json]:
-        """What the encoder noted: times by array, boxes, flags."""
-        return self._space.meta(self.clip_id)
-
-    @property
-    def times(self) -> NDArray[np.float64] | None:
-        """Seconds of each row of `values`, or None where the encoder noted none."""
-        noted = self.meta.get(self.primary)
-        if not isinstance(noted, dict):
-            return None
-        if "times" in noted:
-            return np.asarray(noted["times"], np.float64)
-        if "t0" in noted and "dt" in noted:
-            first, step = float(cast(float, noted["t0"])), float(cast(float, noted["dt"]))
-            return first + step * np.arange(len(self.mask), dtype=np.float64)
-        return None
-
-    @property
-    def mask(self) -> NDArray[np.bool_]:
-        """(T,) or (N,) bool, the rows of `values` that are data: all, as nothing stored is padding."""
-        return np.ones(len(self.values) if self.values.ndim > 1 else 1, bool)
 
 
 class Space(Mapping[str, Feature]):
@@ -243,7 +176,8 @@ class Space(Mapping[str, Feature]):
             shape = (place.rows, *geometry.row_shape)
             if out.shape != shape or out.dtype != geometry.dtype or not out.flags.c_contiguous:
                 raise ConfigError(
-                    f"the buffer for clip {clip_id!r} is {out.dtype} {out.shape}; {array} is {geometry.dtype} {shape}"
+                    f"the buffer for {array} of clip {clip_id!r} is {out.dtype} {out.shape}; "
+                    f"it must be {geometry.dtype} {shape}, C-contiguous"
                 )
         self._fill(ids, array, places, outs)
 
@@ -278,10 +212,11 @@ class Space(Mapping[str, Feature]):
         wrong = reader.read(places, outs)
         if wrong is not None:
             place = places[wrong]
-            raise DamagedCache(
-                f"{self.name}: {array} of clip {ids[wrong]!r}, rows {place.start} to "
-                f"{place.start + place.rows - 1} in {reader.path_of(place)}, do not match their checksum. "
-                f"Run: emo cache verify --cache {self._paths.cache.root}"
+            raise DamagedFile(
+                reader.path_of(place),
+                f"rows {place.start} to {place.start + place.rows - 1}, {array} of clip {ids[wrong]!r} in "
+                f"{self.name}, do not match their checksum. "
+                f"Run: emo cache verify --cache {self._paths.cache.root}",
             )
 
     def reader(self, array: str) -> ArrayReader:

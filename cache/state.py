@@ -14,11 +14,11 @@ from typing import Any
 import emo
 from emo.cache import fsops
 from emo.cache.columns import Column, Digest, index_columns
-from emo.cache.format import FORMAT, Document, checked, data_array, group, stamped
+from emo.cache.damage import DamagedFile
+from emo.cache.format import FORMAT, OWN_CRC, Document, checked, data_array, group, stamped
 from emo.cache.geometry import Geometry
 from emo.cache.journal import Mark
 from emo.cache.paths import METADATA, SpacePaths
-from emo.errors import DamagedCache
 from emo.spec import FeatureSpec
 
 RECORD_CRC = "crc32c of the record's rows as stored: little-endian, C order"
@@ -93,7 +93,7 @@ def read_metadata(path: Path) -> Document:
     try:
         data = fsops.read_file(path)
     except (FileNotFoundError, NotADirectoryError):
-        raise DamagedCache(f"{path} is missing. Restore it from a copy.") from None
+        raise DamagedFile(path, "missing. Restore it from a copy.") from None
     return checked(data, path)
 
 
@@ -109,29 +109,34 @@ def parse_state(document: Document, paths: SpacePaths) -> SpaceState:
             {name: Mark(m["bytes"], m["lines"]) for name, m in attributes["emo:journals"].items()},
         )
     except (KeyError, TypeError, AttributeError) as error:
-        raise DamagedCache(f"{paths.metadata} is no space of a feature cache: {error!r}.") from error
+        raise DamagedFile(paths.metadata, f"no space of a feature cache ({error!r}).") from error
     if (spec.encoder, spec.short) != (paths.encoder, paths.short):
-        raise DamagedCache(
-            f"{paths.metadata} describes {spec.encoder}/{spec.short}: a folder was renamed or swapped. "
-            "Give it its own name back."
+        raise DamagedFile(
+            paths.metadata,
+            f"it describes {spec.encoder}/{spec.short}: a folder was renamed or swapped. Name it back.",
         )
     return state
 
 
 def check_members(paths: SpacePaths, state: SpaceState) -> None:
+    """`check_member` of every array and group below the space's group."""
+    for name in state.members:
+        check_member(paths, state, name)
+
+
+def check_member(paths: SpacePaths, state: SpaceState, name: str) -> None:
     """DamagedCache where an array's own zarr.json is missing, changed, or is not the one of the snapshot.
 
     Its shape may be larger: arrays grow before the snapshot that says so.
     """
-    for name, member in state.members.items():
-        path = paths.folder / name / METADATA
-        own = read_metadata(path)
-        if _frozen(own) != _frozen(member) or own.get("shape", [0])[0] < member.get("shape", [0])[0]:
-            raise DamagedCache(f"{path} is not the metadata of {name} in {paths.name}: restore it.")
+    path, member = paths.folder / name / METADATA, state.members[name]
+    own = read_metadata(path)
+    if _frozen(own) != _frozen(member) or own.get("shape", [0])[0] < member.get("shape", [0])[0]:
+        raise DamagedFile(path, f"not the metadata of {name} in {paths.name}. Restore it from a copy.")
 
 
 def _frozen(document: Document) -> Document:
-    attributes = {k: v for k, v in document["attributes"].items() if not k.startswith("emo:crc32c")}
+    attributes = {name: value for name, value in document["attributes"].items() if name != OWN_CRC}
     shape = document.get("shape", [])
     return {**document, "attributes": attributes, "shape": shape[1:], "consolidated_metadata": None}
 

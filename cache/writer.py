@@ -139,7 +139,7 @@ class SpaceWriter:
         places = {}
         for name, block in prepared.blocks.items():
             start = self._shards[name].append(block)
-            places[name] = Place(start, len(block), crc32c(memoryview(block).cast("B")))
+            places[name] = Place(start, len(block), crc32c(block.data.cast("B")))
         return Row(
             clip_id=prepared.clip_id,
             status=prepared.status,

@@ -1,0 +1,243 @@
+"""Verify: read every byte of a cache that something owns, and name what is not as it was written.
+
+Owned are the bytes of records (replaced ones too), index arrays, journals, canaries and every zarr.json.
+Rows of a shard that no record names have no owner. Repairs nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from emo.cache import fsops
+from emo.cache.canary import FOLDER as CANARY
+from emo.cache.canary import read_canary
+from emo.cache.columns import read_column
+from emo.cache.damage import DamagedFile
+from emo.cache.format import CHUNK_ROWS, check_format
+from emo.cache.index import Index, load_index
+from emo.cache.journal import Mark, journals, read_tail
+from emo.cache.paths import METADATA, CachePaths, SpacePaths
+from emo.cache.reader import ArrayReader
+from emo.cache.rows import Place
+from emo.cache.state import SpaceState, check_member, load_state, read_metadata
+from emo.errors import CacheMiss
+from emo.records import RETRACTED
+
+BATCH = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing looked at: a sound `record`, `bad` bytes, or an `orphan` that nothing owns.
+
+    `clip_id` is empty where the bytes belong to no single clip.
+    """
+
+    kind: Literal["record", "bad", "orphan"]
+    encoder: str
+    file: str
+    problem: str = ""
+    clip_id: str = ""
+
+
+@dataclass(slots=True)
+class Verification:
+    """What `verify_cache` found: the number of sound records, what is bad, and what nothing owns."""
+
+    records: int = 0
+    bad: list[Check] = field(default_factory=list)
+    orphans: list[Check] = field(default_factory=list)
+
+    def add(self, check: Check) -> None:
+        """Count one check."""
+        if check.kind == "record":
+            self.records += 1
+        else:
+            (self.bad if check.kind == "bad" else self.orphans).append(check)
+
+    def to_json(self) -> dict[str, Any]:
+        """`records`, `bad` (clip_id, encoder, file, problem) and `orphans` (files)."""
+        keys = ("clip_id", "encoder", "file", "problem")
+        return {
+            "records": self.records,
+            "bad": [{key: getattr(check, key) for key in keys} for check in self.bad],
+            "orphans": [check.file for check in self.orphans],
+        }
+
+
+def verify_cache(path: str | os.PathLike[str]) -> Verification:
+    """Read everything in the cache at `path`; CacheMiss where there is none."""
+    found = Verification()
+    for check in checks(path):
+        found.add(check)
+    return found
+
+
+def checks(path: str | os.PathLike[str]) -> Iterator[Check]:
+    """`verify_cache` one check at a time, for those who draw progress."""
+    paths = CachePaths(Path(path))
+    if not paths.root.is_dir():
+        raise CacheMiss(f"there is no feature cache at {paths.root}.")
+    names, problems = _space_names(paths)
+    yield from problems
+    for encoder in sorted({name.partition("/")[0] for name in names}):
+        yield from _bad(encoder, _check_encoder, paths, encoder)
+    for name in sorted(names):
+        encoder, _, short = name.partition("/")
+        yield from _SpaceCheck(paths.space(encoder, short)).run()
+
+
+def _space_names(paths: CachePaths) -> tuple[set[str], list[Check]]:
+    """The spaces that the root lists or the disk has, and what is wrong with the root."""
+    listed: list[str] = []
+
+    def read_root() -> None:
+        attributes = read_metadata(paths.metadata)["attributes"]
+        check_format(attributes, paths.root)
+        listed.extend(attributes["spaces"])
+
+    problems = list(_bad("", read_root))
+    encoders = [name for name in fsops.names_in(paths.root) if (paths.root / name).is_dir()]
+    on_disk = [f"{e}/{short}" for e in encoders for short in _folders(paths.root / e)]
+    return {*listed, *on_disk}, problems
+
+
+def _folders(path: Path) -> list[str]:
+    return [name for name in fsops.names_in(path) if (path / name).is_dir()]
+
+
+def _check_encoder(paths: CachePaths, encoder: str) -> None:
+    path = paths.root / encoder / METADATA
+    named = read_metadata(path)["attributes"].get("emo:encoder")
+    if named != encoder:
+        raise DamagedFile(path, f"it is of the encoder {named!r}: a folder was renamed or swapped.")
+
+
+def _bad(encoder: str, look: Callable[..., object], *arguments: Any) -> Iterator[Check]:
+    """What `look` finds damaged, as a check."""
+    try:
+        look(*arguments)
+    except DamagedFile as error:
+        yield _bad_check(encoder, error)
+
+
+def _bad_check(encoder: str, error: DamagedFile, clip_id: str = "") -> Check:
+    return Check("bad", encoder, str(error.path), error.problem, clip_id)
+
+
+class _SpaceCheck:
+    """All checks of one space."""
+
+    def __init__(self, paths: SpacePaths) -> None:
+        self._paths, self._encoder = paths, paths.encoder
+
+    def run(self) -> Iterator[Check]:
+        """Metadata, canary, journals, index, then every record, then what nothing owns."""
+        try:
+            state = load_state(self._paths)
+        except DamagedFile as error:
+            yield _bad_check(self._encoder, error)
+            return
+        for name in state.members:
+            yield from self._look(check_member, self._paths, state, name)
+        yield from self._look(read_canary, self._paths, state)
+        yield from self._journals(state)
+        damaged = yield from self._columns(state)
+        if not damaged:
+            index = self._index(state)
+            yield from self._records(index)
+            yield from self._strangers(index)
+
+    def _look(self, look: Callable[..., object], *arguments: Any) -> Iterator[Check]:
+        return _bad(self._encoder, look, *arguments)
+
+    def _journals(self, state: SpaceState) -> Iterator[Check]:
+        for path in journals(self._paths):
+            yield from self._look(read_tail, path, state.spec.fingerprint, Mark())
+
+    def _columns(self, state: SpaceState) -> Generator[Check, None, bool]:
+        """Checks of the index arrays; returns whether any could not be read."""
+        damaged = False
+        for column in state.columns:
+            for check in self._look(read_column, self._paths, column, state.digests[column.name]):
+                damaged = True
+                yield check
+        return damaged
+
+    def _index(self, state: SpaceState) -> Index:
+        try:
+            return load_index(self._paths, state)
+        except DamagedFile:  # a journal, which has been checked already
+            return Index(self._paths, state, [])
+
+    def _records(self, index: Index) -> Iterator[Check]:
+        """Checks of every row's bytes, replaced rows included; those of forgotten clips are gone."""
+        spec, status = index.state.spec, index.column("status")
+        readers = {name: ArrayReader(self._paths, name, index.state.geometry(name)) for name in spec.arrays}
+        rows = [row for row in range(len(index)) if status[index.current[index.ids[row]]] != RETRACTED]
+        for start in range(0, len(rows), BATCH):
+            batch = rows[start : start + BATCH]
+            bad = set()
+            for name, reader in readers.items():
+                for row, error in _unsound(reader, name, index, batch):
+                    bad.add(row)
+                    yield _bad_check(self._encoder, error, index.ids[row])
+            for row in batch:
+                if row not in bad and index.current[index.ids[row]] == row:
+                    yield Check("record", self._encoder, "", clip_id=index.ids[row])
+
+    def _strangers(self, index: Index) -> Iterator[Check]:
+        """Shards without a record, which a writer may yet adopt, and files that are not of the format."""
+        owned = {METADATA, *(f"{name}/{METADATA}" for name in index.state.members)}
+        for column in index.state.columns:
+            chunks = -(-index.state.digests[column.name].length // CHUNK_ROWS)
+            owned |= {_chunk_name(column.name, column.key(chunk)) for chunk in range(chunks)}
+        for name in index.state.spec.arrays:
+            geometry = index.state.geometry(name)
+            starts = index.column(f"{name}_start")[index.column(f"{name}_rows") > 0]
+            used = np.unique(starts // geometry.shard_rows).tolist()
+            owned |= {_chunk_name(name, geometry.shard_key(shard)) for shard in used}
+        for key, member in index.state.members.items():
+            if key.startswith(f"{CANARY}/"):
+                owned.add(_chunk_name(key, (0,) * len(member["shape"])))
+        for path in sorted(self._paths.folder.rglob("*")):
+            if path.is_file() and path.relative_to(self._paths.folder).as_posix() not in owned:
+                yield Check("orphan", self._encoder, str(path), "no record or index names it")
+
+
+def _chunk_name(array: str, key: tuple[int, ...]) -> str:
+    return "/".join([array, "c", *map(str, key)])
+
+
+def _unsound(
+    reader: ArrayReader, array: str, index: Index, rows: Sequence[int]
+) -> Iterator[tuple[int, DamagedFile]]:
+    """The rows whose bytes in one array are not those that were written."""
+    placed = [(row, index.place(row, array)) for row in rows]
+    placed = [(row, place) for row, place in placed if place.rows]
+    if _unsound_place(reader, array, [place for _, place in placed]) is None:
+        return
+    for row, place in placed:
+        if error := _unsound_place(reader, array, [place]):
+            yield row, error
+
+
+def _unsound_place(reader: ArrayReader, array: str, places: Sequence[Place]) -> DamagedFile | None:
+    geometry = reader.geometry
+    outs = [np.empty((place.rows, *geometry.row_shape), geometry.dtype) for place in places]
+    try:
+        wrong = reader.read(places, outs)
+    except DamagedFile as error:
+        return error
+    if wrong is None:
+        return None
+    first, last = places[wrong].start, places[wrong].start + places[wrong].rows - 1
+    return DamagedFile(
+        reader.path_of(places[wrong]), f"rows {first} to {last} of {array} do not match their checksum."
+    )

@@ -1,0 +1,199 @@
+"""`emo cache`: look at a feature cache, read all of it, take features out and in."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import click
+
+SCHEMA_VERSION = 1
+EXIT_DAMAGED = 4
+DEFAULT_CACHE = Path("features.zarr")
+
+cache_option = click.option(
+    "--cache",
+    "cache_path",
+    type=click.Path(path_type=Path),
+    default=None,
+    help=f"The cache's folder [default: the workspace's, else ./{DEFAULT_CACHE}].",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
+
+
+@click.group(no_args_is_help=True)
+def cache() -> None:
+    """Look at a feature cache, verify it, export and import it.
+
+    \b
+    Examples:
+      emo cache info
+      emo cache verify --cache features.zarr
+    """
+
+
+@cache.command()
+@cache_option
+@json_option
+def info(cache_path: Path | None, as_json: bool) -> None:
+    """Show the feature spaces: records, arrays, bytes.
+
+    \b
+    Examples:
+      emo cache info
+      emo cache info --cache features.zarr --json
+    """
+    from emo.cache import open_cache
+    from emo.cache.describe import cache_info
+
+    found = cache_info(open_cache(cache_path or DEFAULT_CACHE))
+    if as_json:
+        _print_json(found)
+        return
+    for space in found["spaces"]:
+        arrays = ", ".join(f"{name} {tuple(shape)}" for name, shape in space["arrays"].items())
+        statuses = ", ".join(f"{count} {status}" for status, count in space["statuses"].items())
+        preset = f"@{space['preset']}" if space["preset"] else ""
+        click.echo(f"{space['encoder']}{preset}  {space['fingerprint'][:16]}  {_size(space['bytes'])}")
+        click.echo(f"  {space['records']} clips: {statuses or 'none'}")
+        click.echo(f"  {arrays}")
+
+
+@cache.command()
+@cache_option
+@click.option("--failed", is_flag=True, help="Only clips whose status is not ok.")
+@json_option
+def ls(cache_path: Path | None, failed: bool, as_json: bool) -> None:
+    """List every clip with its status, by feature space.
+
+    \b
+    Examples:
+      emo cache ls
+      emo cache ls --failed --json
+    """
+    from emo.cache import open_cache
+    from emo.cache.describe import cache_clips
+
+    clips = cache_clips(open_cache(cache_path or DEFAULT_CACHE), failed=failed)
+    if as_json:
+        _print_json({"clips": list(clips)})
+        return
+    for clip in clips:
+        rows = " ".join(f"{name}:{count}" for name, count in clip["rows"].items())
+        detail = rows if clip["status"] == "ok" else clip["reason"]
+        click.echo(f"{clip['space']}\t{clip['clip_id']}\t{clip['status']}\t{detail}")
+
+
+@cache.command()
+@cache_option
+@json_option
+@click.pass_context
+def verify(context: click.Context, cache_path: Path | None, as_json: bool) -> None:
+    """Read everything and name what is not as it was written; exit 4 where there is any.
+
+    \b
+    Examples:
+      emo cache verify
+      emo cache verify --cache features.zarr --json
+    """
+    from emo.cache import Verification
+    from emo.cache.verify import checks
+
+    found = Verification()
+    for check in _counted(checks(cache_path or DEFAULT_CACHE), "checked"):
+        found.add(check)
+    if as_json:
+        _print_json(found.to_json())
+    else:
+        for bad in found.bad:
+            clip = f"clip {bad.clip_id}  " if bad.clip_id else ""
+            click.echo(f"{bad.encoder or 'cache'}  {clip}{bad.file}: {bad.problem}")
+        for orphan in found.orphans:
+            click.echo(f"{orphan.file}: {orphan.problem} (not damage)")
+        click.echo(f"{found.records} records sound, {len(found.bad)} things damaged")
+    if found.bad:
+        context.exit(EXIT_DAMAGED)
+
+
+@cache.group(name="export")
+def export_group() -> None:
+    """Write the features in another format."""
+
+
+@export_group.command(name="h5")
+@click.argument("out", type=click.Path(path_type=Path))
+@cache_option
+@json_option
+def export_h5_command(out: Path, cache_path: Path | None, as_json: bool) -> None:
+    """Write every record to the HDF5 file OUT, one dataset for each clip and array.
+
+    \b
+    Examples:
+      emo cache export h5 features.h5
+      emo cache export h5 features.h5 --cache features.zarr --json
+    """
+    from emo.cache import open_cache
+    from emo.cache.hdf5 import export_h5
+
+    if out.exists():
+        raise click.UsageError(f"{out} exists. Give another name or remove it.")
+    count = sum(1 for _ in _counted(export_h5(open_cache(cache_path or DEFAULT_CACHE), out), "written"))
+    _report({"records": count, "path": str(out)}, f"{count} records written to {out}", as_json)
+
+
+@cache.group(name="import")
+def import_group() -> None:
+    """Take features in from another format."""
+
+
+@import_group.command(name="h5")
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@cache_option
+@json_option
+def import_h5_command(file: Path, cache_path: Path | None, as_json: bool) -> None:
+    """Store the records of the exported HDF5 file FILE that the cache lacks.
+
+    \b
+    Examples:
+      emo cache import h5 features.h5
+      emo cache import h5 features.h5 --cache other.zarr --json
+    """
+    from emo.cache import open_cache
+    from emo.cache.hdf5 import import_h5
+
+    target = cache_path or DEFAULT_CACHE
+    count = sum(1 for _ in _counted(import_h5(open_cache(target, "a"), file), "stored"))
+    _report({"records": count, "path": str(target)}, f"{count} records stored in {target}", as_json)
+
+
+def _counted(items: Iterable[Any], done: str) -> Iterable[Any]:
+    """The items, with their number drawn on a terminal's standard error."""
+    if not sys.stderr.isatty():
+        yield from items
+        return
+    number = 0
+    for number, item in enumerate(items, start=1):
+        if number % 100 == 0:
+            click.echo(f"\r{number} {done}", err=True, nl=False)
+        yield item
+    click.echo(f"\r{number} {done}", err=True)
+
+
+def _report(found: dict[str, Any], sentence: str, as_json: bool) -> None:
+    if as_json:
+        _print_json(found)
+    else:
+        click.echo(sentence)
+
+
+def _print_json(found: dict[str, Any]) -> None:
+    click.echo(json.dumps({"schema_version": SCHEMA_VERSION, **found}))
+
+
+def _size(count: int) -> str:
+    units = ("B", "KiB", "MiB", "GiB", "TiB")
+    power = min(max(count.bit_length() - 1, 0) // 10, len(units) - 1)
+    return f"{count / 1024**power:.4g} {units[power]}"
