@@ -26,7 +26,7 @@ DEFAULTS = HeadConfig()
 @click.option(
     "--cache", type=click.Path(), default="features.zarr", show_default=True, help="The feature store."
 )
-@click.option("--manifest", type=click.Path(), required=True, help="Clips with labels, speakers and splits.")
+@click.option("--manifest", type=click.Path(), required=True, help="Clips with labels, or their folder.")
 @click.option("--features", default="hubert,mae,videomae,eva", show_default=True, help="NAME[,NAME...]")
 @click.option(
     "--head", default=DEFAULTS.head, show_default=True, help="concat, attention or module:Class of your own."
@@ -68,14 +68,14 @@ def train_head(
     emo train-head --manifest manifest.csv --head concat --controls --json
     """
     from emo.cache import open_cache
-    from emo.corpora import read_manifest
+    from emo.corpora import clips_in
     from emo.heads.runs import run_head, write_run
 
     speaker = voice(ctx)
     config = replace(
         DEFAULTS, head=head, seed=seed, epochs=epochs, arrays={**DEFAULTS.arrays, **_arrays(arrays)}
     )
-    clips = read_manifest(Path(manifest))
+    clips, _ = clips_in(Path(manifest))
     with speaker.meter("train-head") as meter:
         run = run_head(
             clips,

@@ -46,7 +46,7 @@ class Difference:
     """
 
     metric: Metric
-    point: float
+    value: float
     low: float
     high: float
     level: float

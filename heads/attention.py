@@ -13,14 +13,15 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from emo.heads.batches import FeatureBatch
 from emo.heads.models import utterance
-from emo.heads.projectors import LinearProjector
+from emo.heads.projectors import MLPProjector
 
 
 class AttentionFusion(nn.Module):
-    """Per-feature projector to `width`, masked softmax attention over the features, logits (B, K).
+    """Per-feature MLP to `width`, masked softmax attention over the features, logits (B, K).
 
     A clip without any feature gets the logits of a learned vector: a prior over the classes.
     """
@@ -30,8 +31,9 @@ class AttentionFusion(nn.Module):
     ) -> None:
         super().__init__()
         size = int(width)
-        self.projectors = nn.ModuleDict({name: LinearProjector(dim, size) for name, dim in dims.items()})
-        self.encode = nn.Sequential(nn.GELU(), nn.Dropout(dropout), nn.Linear(size, size), nn.GELU())
+        self.projectors = nn.ModuleDict(
+            {name: MLPProjector(dim, size, dropout) for name, dim in dims.items()}
+        )
         self.score = nn.Sequential(
             nn.Linear(len(dims) * size, size), nn.GELU(), nn.Dropout(dropout), nn.Linear(size, len(dims))
         )
@@ -53,7 +55,7 @@ class AttentionFusion(nn.Module):
     def _tokens(self, batch: FeatureBatch) -> tuple[Tensor, Tensor]:
         tokens = [projector(utterance(batch, name)) for name, projector in self.projectors.items()]
         mask = torch.stack([batch.masks[name] for name in self.projectors], dim=1)  # (B, M)
-        encoded = self.encode(torch.cat(tokens, dim=1))  # (B, M, W)
+        encoded = functional.gelu(torch.cat(tokens, dim=1))  # (B, M, W)
         return encoded * mask.unsqueeze(-1), mask
 
     def _attention(self, tokens: Tensor, mask: Tensor) -> Tensor:

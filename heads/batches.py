@@ -132,16 +132,3 @@ def drop_modalities(batch: FeatureBatch, rate: float, generator: torch.Generator
     kept = present & ((draw >= rate) | survivor)
     masks = {name: kept[:, column].to(batch.masks[name].device) for column, name in enumerate(batch.names)}
     return replace(batch, masks=masks)
-
-
-def joined(batches: Sequence[FeatureBatch]) -> FeatureBatch:
-    """Batches of the same features one after the other; ConfigError where there are none."""
-    if not batches:
-        raise ConfigError("no batches to join. Give at least one.")
-    first = batches[0]
-    return FeatureBatch(
-        tuple(clip_id for batch in batches for clip_id in batch.clip_ids),
-        {name: torch.cat([batch.values[name] for batch in batches]) for name in first.names},
-        {name: torch.cat([batch.masks[name] for batch in batches]) for name in first.names},
-        first.sources,
-    )

@@ -9,12 +9,11 @@ Axes: B batch, N tokens, D feature dim, H hidden size of the receiver.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from torch import Tensor, nn
 
 from emo.errors import ConfigError
-from emo.spec import FeatureSpec
 
 MERGED_PATCHES = 4
 
@@ -34,11 +33,13 @@ class LinearProjector(nn.Module):
 
 
 class MLPProjector(nn.Module):
-    """Linear, GELU, linear: (B, D) or (B, N, D) to (B, 1, H) or (B, N, H)."""
+    """Linear, GELU, dropout, linear: (B, D) or (B, N, D) to (B, 1, H) or (B, N, H)."""
 
-    def __init__(self, in_dim: int, hidden: int) -> None:
+    def __init__(self, in_dim: int, hidden: int, dropout: float = 0.0) -> None:
         super().__init__()
-        self.layers = nn.Sequential(nn.Linear(in_dim, hidden), nn.GELU(), nn.Linear(hidden, hidden))
+        self.layers = nn.Sequential(
+            nn.Linear(in_dim, hidden), nn.GELU(), nn.Dropout(dropout), nn.Linear(hidden, hidden)
+        )
 
     def forward(self, values: Tensor) -> Tensor:
         """A vector a clip counts as one token."""
@@ -92,28 +93,19 @@ def slot_source(slot: str) -> tuple[str, str]:
     return slot, "utterance"
 
 
-def projectors_for(specs: Mapping[str, FeatureSpec], hidden: int) -> nn.ModuleDict:
-    """A projector for each slot that the features fill, by slot name.
+def projectors_for(slots: Sequence[str], dims: Mapping[str, int], hidden: int) -> nn.ModuleDict:
+    """A projector by slot name for each slot whose feature is in `dims` (D by feature name), to H = `hidden`.
 
-    `specs` is by feature name. `eva` fills two slots, `eva_patches` and `eva_class`; every other feature one
-    slot of its own name. The slots come in the order of Emotion-LLaMA: patches, features as given, class
-    token. At paper size the parameters are 23,072,768 + 3 x 4,198,400 + 5,771,264 = 41,439,232. ConfigError
-    for a feature that lacks the array.
+    At paper size `eva_patches` has 23,072,768 parameters, `mae`, `videomae` and `hubert` 4,198,400 each and
+    `eva_class` 5,771,264: 41,439,232 in all. ConfigError where no slot has a feature.
     """
-    projectors: dict[str, nn.Module] = {}
-    if "eva" in specs:
-        projectors["eva_patches"] = MergedPatchProjector(_dim(specs, "eva_patches"), hidden)
-    for name in specs:
-        if name != "eva":
-            projectors[name] = LinearProjector(_dim(specs, name), hidden)
-    if "eva" in specs:
-        projectors["eva_class"] = ClassTokenProjector(_dim(specs, "eva_class"), hidden)
-    return nn.ModuleDict(projectors)
+    fillable = [slot for slot in slots if slot_source(slot)[0] in dims]
+    if not fillable:
+        raise ConfigError(f"the slots {', '.join(slots)} need other features than {', '.join(dims)}.")
+    return nn.ModuleDict({slot: _projector(slot, dims[slot_source(slot)[0]], hidden) for slot in fillable})
 
 
-def _dim(specs: Mapping[str, FeatureSpec], slot: str) -> int:
-    feature, array = slot_source(slot)
-    layouts = specs[feature].arrays
-    if array not in layouts:
-        raise ConfigError(f"{feature} stores {', '.join(layouts)}; its slot {slot!r} needs {array!r}.")
-    return layouts[array].dim
+def _projector(slot: str, dim: int, hidden: int) -> nn.Module:
+    if slot == "eva_patches":
+        return MergedPatchProjector(dim, hidden)
+    return ClassTokenProjector(dim, hidden) if slot == "eva_class" else LinearProjector(dim, hidden)

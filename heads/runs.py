@@ -16,7 +16,12 @@ from emo.clip import Clip
 from emo.config.heads import HeadConfig
 from emo.evaluation.figures import confusion_figure, curves_figure, save_figure
 from emo.evaluation.intervals import Interval, bootstrap_interval
-from emo.evaluation.metrics import Scores, classification_scores, majority_scores
+from emo.evaluation.metrics import (
+    Scores,
+    classification_scores,
+    expected_calibration_error,
+    majority_scores,
+)
 from emo.evaluation.tables import Result, results_markdown
 from emo.heads.batches import FeatureBatch, shuffled
 from emo.heads.loader import FeatureSpace, load_features
@@ -33,8 +38,8 @@ class Scored:
     interval: Interval
 
     def to_json(self) -> dict[str, object]:
-        """Plain JSON: the scores and the interval."""
-        return self.scores.to_json() | {"interval": asdict(self.interval)}
+        """Plain JSON: the scores, and the interval as `ci`."""
+        return self.scores.to_json() | {"ci": [self.interval.low, self.interval.high]}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,7 +47,8 @@ class HeadRun:
     """A trained head and its scores on `scored_split`: test, or val where the clips have no test split.
 
     `alone` are heads trained on one feature each and `shuffled` one trained on features that were shuffled
-    between clips; both are empty where no controls were asked for. `featureless` clips had no feature at all.
+    between clips; both are empty where no controls were asked for.
+    `calibration_error` is that of the head's probabilities. `featureless` clips had no feature at all.
     """
 
     trained: TrainedHead
@@ -51,6 +57,7 @@ class HeadRun:
     predicted: Mapping[str, str]
     result: Scored
     majority: Scores
+    calibration_error: float
     featureless: int
     alone: Mapping[str, Scored] = field(default_factory=dict)
     shuffled: Scored | None = None
@@ -81,6 +88,7 @@ class HeadRun:
             "epochs": len(self.trained.history),
             "scored_split": self.scored_split,
             "result": self.result.to_json(),
+            "calibration_error": self.calibration_error,
             "majority_weighted_f1": self.majority.weighted_f1,
             "alone": {name: one.to_json() for name, one in self.alone.items()},
             "shuffled": self.shuffled.to_json() if self.shuffled else None,
@@ -123,6 +131,7 @@ def run_head(
         predicted={clip.clip_id: label for clip, label in zip(scored, predicted, strict=True)},
         result=_scored(scored, predicted, labels, config.seed),
         majority=majority_scores(_labels(splits.train), truth, labels),
+        calibration_error=expected_calibration_error(trained.probabilities(batches[2]), truth, labels),
         featureless=sum(_featureless(batch) for batch in (batches if splits.test else batches[:2])),
         alone=alone,
         shuffled=control,

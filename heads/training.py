@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn import functional
 
 from emo.config.heads import HeadConfig
 from emo.errors import ConfigError, NonFiniteLoss
@@ -142,7 +142,7 @@ class _Run:
         )
 
     def _loss(self, logits: Tensor, targets: Tensor) -> Tensor:
-        return F.cross_entropy(
+        return functional.cross_entropy(
             logits, targets, weight=self._class_weights, label_smoothing=self._config.label_smoothing
         )
 

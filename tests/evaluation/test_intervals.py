@@ -10,7 +10,9 @@ from emo.evaluation.intervals import SCORES, bootstrap_interval, paired_bootstra
 from emo.evaluation.metrics import classification_scores, confusion_counts
 
 LABELS = ("a", "b", "c")
-PAIRS = st.lists(st.tuples(st.sampled_from(LABELS), st.sampled_from((*LABELS, None))), min_size=1, max_size=40)
+PAIRS = st.lists(
+    st.tuples(st.sampled_from(LABELS), st.sampled_from((*LABELS, None))), min_size=1, max_size=40
+)
 
 
 def clustered(speakers: int, each: int) -> tuple[list[str], list[str], list[str]]:
@@ -74,7 +76,7 @@ def test_a_better_system_is_found_better_and_an_equal_one_is_not():
     better = paired_bootstrap(truth, good, poor, LABELS)
     assert better.low > 0 and better.p_value < 0.01
     same = paired_bootstrap(truth, good, good, LABELS)
-    assert (same.point, same.low, same.high, same.p_value) == (0, 0, 0, 1)
+    assert (same.value, same.low, same.high, same.p_value) == (0, 0, 0, 1)
 
 
 def test_pairing_gives_a_narrower_interval_than_two_separate_ones():

@@ -14,7 +14,9 @@ from emo.evaluation.metrics import classification_scores, expected_calibration_e
 
 GOLDEN = Path(__file__).parents[2] / "../shared/golden/mer2023_metric/mer2023.json"
 LABELS = ("neutral", "angry", "happy", "sad")
-PAIRS = st.lists(st.tuples(st.sampled_from(LABELS), st.sampled_from((*LABELS, None))), min_size=1, max_size=60)
+PAIRS = st.lists(
+    st.tuples(st.sampled_from(LABELS), st.sampled_from((*LABELS, None))), min_size=1, max_size=60
+)
 
 
 @given(PAIRS)

@@ -1,4 +1,4 @@
-"""The report is one page that needs nothing else and shows every text as text; figures and tables are drawn."""
+"""The report is one page that needs nothing else and shows every text as text."""
 
 import io
 import re
