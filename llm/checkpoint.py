@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -50,8 +49,7 @@ class Card:
     commit: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Checkpoint:
+class Checkpoint(NamedTuple):
     """A loaded model, ready to answer, with its card."""
 
     model: EmotionLlama
@@ -59,25 +57,24 @@ class Checkpoint:
 
 
 def save_checkpoint(model: EmotionLlama, card: Card, folder: Path) -> None:
-    """Write what was trained into `folder`, replacing it only when the new one is complete."""
+    """Write what was trained into `folder`. The card goes first and comes back last: a folder with a card
+    is complete."""
     from peft import get_peft_model_state_dict
 
-    part = folder.with_name(folder.name + ".part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / CARD).unlink(missing_ok=True)
     adapted = cast(Any, model.llama)
     adapted.peft_config["default"].base_model_name_or_path = card.base
-    adapted.peft_config["default"].save_pretrained(str(part))
-    _write(get_peft_model_state_dict(adapted, save_embedding_layers=False), part / ADAPTER)
+    adapted.peft_config["default"].save_pretrained(str(folder))
+    _write(get_peft_model_state_dict(adapted, save_embedding_layers=False), folder / ADAPTER)
     tensors = {f"projectors.{name}": value for name, value in model.projectors.state_dict().items()}
     if model.standardiser is not None:
         tensors |= {f"standardiser.{name}": value for name, value in model.standardiser.tensors().items()}
-    _write(tensors, part / PROJECTORS)
+    _write(tensors, folder / PROJECTORS)
     text = json.dumps(_card_to_json(card, folder), indent=1, ensure_ascii=False)
-    (part / CARD).write_text(text + "\n", encoding="utf-8")
-    if folder.exists():
-        shutil.rmtree(folder)
-    part.rename(folder)
+    part = folder / f"{CARD}.part"
+    part.write_text(text + "\n", encoding="utf-8")
+    part.rename(folder / CARD)
 
 
 def load_checkpoint(

@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Any, cast
 
 import yaml
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from emo.canonical import Json
 from emo.config.llm import LlmConfig, LoraSettings, StageConfig
 from emo.errors import ConfigError
 from emo.llm.prompts import TASKS, TEMPLATES
 
-_ADAPTER = TypeAdapter(LlmConfig, config=ConfigDict(extra="ignore"))
+_ADAPTER = TypeAdapter(LlmConfig)
 
 
 def recipe_names() -> list[str]:

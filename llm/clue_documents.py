@@ -1,0 +1,115 @@
+"""Documents a tiny base learns from: the chats of the LLaMA stage, with words standing in the slots.
+
+A base that has seen noisy clue words where features will stand learns to weigh many weak hints into one
+label; the projectors then only have to find those words' directions. What is said is exchanged between
+clips, so that no document can be answered from the subtitle alone. Knows texts, no features and no model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from numpy.random import Generator
+
+from emo.errors import ConfigError
+from emo.llm.examples import ClipTexts
+from emo.llm.prompts import TASKS, Prompt, Slot, Template, instruction
+
+T = TypeVar("T")
+
+TASKS_SHOWN = ("emotion", "caption", "reason", "explain")
+LABEL_HINTS = 0.2  # share of the hints that are a label's own name
+PATCHES_SLOT = "eva_patches"
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A prompt without slots, and its answer."""
+
+    prompt: tuple[str, ...]
+    answer: str
+
+
+class ClueWriter:
+    """Writes documents about `texts`, of which every label needs some with clues.
+
+    A hint is of the clip's own class with chance `purity`, else of any class; `most` is the largest number
+    of hints in the patches' slot.
+    """
+
+    def __init__(
+        self,
+        texts: Sequence[ClipTexts],
+        labels: Sequence[str],
+        template: Template,
+        *,
+        purity: float,
+        most: int,
+    ) -> None:
+        self._labels, self._template = tuple(labels), template
+        self._purity, self._most = purity, most
+        self._tasks = [TASKS[name] for name in TASKS_SHOWN]
+        self._said = [text.text for text in texts]
+        self._by_label = {label: [one for one in texts if one.label == label] for label in labels}
+        self._clues = {
+            label: [clue for one in found for clue in one.clues] for label, found in self._by_label.items()
+        }
+        if empty := [label for label, clues in self._clues.items() if not clues]:
+            raise ConfigError(
+                f"no training clip with clues for {', '.join(empty)}. "
+                "Give MERR-style JSON of clips of every label."
+            )
+
+    def documents(self, count: int, rng: Generator) -> Iterator[Document]:
+        """`count` documents, labels and tasks evenly drawn."""
+        for _ in range(count):
+            label = self._labels[int(rng.integers(len(self._labels)))]
+            yield self._document(_pick(rng, self._by_label[label]), rng)
+
+    def _document(self, clip: ClipTexts, rng: Generator) -> Document:
+        task = _pick(rng, [task for task in self._tasks if clip.answer(task.target)])
+        words = instruction(task, self._labels, label=clip.label, rng=rng)
+        said = _pick(rng, self._said)
+        prompt = self._template.prompt(text=said, tag=task.tag, instruction=words)
+        answer = clip.answer(task.target)
+        if clip.text:
+            answer = answer.replace(clip.text, said)
+        return Document(self._filled(prompt, clip, rng), answer)
+
+    def _filled(self, prompt: Prompt, clip: ClipTexts, rng: Generator) -> tuple[str, ...]:
+        """The prompt with every slot turned into the words of hints."""
+        slots = sum(isinstance(part, Slot) and part.name != PATCHES_SLOT for part in prompt)
+        hints = [self._hint(clip.label, rng) for _ in range(int(rng.integers(2, self._most + 1)))]
+        for clue in clip.clues:
+            hints.insert(int(rng.integers(len(hints) + 1)), clue)
+        short = [
+            _word(rng, _pick(rng, clip.clues)) if rng.random() < 0.7 else self._hint(clip.label, rng)
+            for _ in range(slots)
+        ]
+        filled = []
+        for part in prompt:
+            if not isinstance(part, Slot):
+                filled.append(part)
+            elif part.name == PATCHES_SLOT:
+                filled.append(" " + " ".join(hints))
+            else:
+                filled.append(" " + short.pop())
+        return tuple(filled)
+
+    def _hint(self, label: str, rng: Generator) -> str:
+        shown = label if rng.random() < self._purity else _pick(rng, self._labels)
+        if rng.random() < LABEL_HINTS:
+            return shown
+        return _word(rng, _pick(rng, self._clues[shown]))
+
+
+def _pick(rng: Generator, items: Sequence[T]) -> T:
+    return items[int(rng.integers(len(items)))]
+
+
+def _word(rng: Generator, phrase: str) -> str:
+    """One word of a phrase, or the phrase."""
+    words = phrase.split()
+    return phrase if len(words) == 1 or rng.random() < 0.3 else _pick(rng, words)
