@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -60,10 +61,10 @@ class SpaceWriter:
         self._journal: JournalWriter | None = None
         self._pending: list[Row] = []
         self._unpublished: dict[str, Row] = {}
-        self._state: str = "open"
+        self._state = "open"
 
-    def put(self, record: Record) -> None:
-        """Store one record of the space's spec; ConfigError where it does not fit the spec.
+    def put(self, record: Record) -> Record:
+        """Store one record of the space's spec and return it as kept; ConfigError where it does not fit.
 
         A record of a clip that has one becomes the current one. Values that are no features are stored
         as a status, see `emo.cache.prepare`.
@@ -75,6 +76,8 @@ class SpaceWriter:
                     self._commit()
                     self._shards[name].take(len(block))
             self._add(self._row(prepared))
+        kept = record.arrays if prepared.blocks else {}
+        return replace(record, status=prepared.status, reason=prepared.reason, arrays=kept)
 
     def alias(self, existing_id: str, new_id: str) -> None:
         """Give a stored record a second clip id: one more index row to the same data."""
@@ -106,12 +109,13 @@ class SpaceWriter:
         """Acknowledge and publish everything and let go of the shards; nothing where it is closed."""
         if self._state == "closed":
             return
+        sound = self._state == "open"
         try:
-            if self._state == "open" and self._journal is not None:
+            if sound:
                 with self._writing():
                     self._commit()
         finally:
-            written, sound = self._journal is not None, self._state == "open"
+            written = self._journal is not None
             self._release()
         if written and sound:
             self._publish()
