@@ -42,8 +42,7 @@ class Sound:
 
         if self._mixer is None:
             self._mixer = AudioResampler(format="flt", layout="mono", rate=frame.sample_rate)
-            self._clock = -self._origin if frame.pts is None else frame.time - self._origin
-        elif frame.pts is not None:
+        if frame.time is not None:
             self._clock = frame.time - self._origin
         for mixed in self._mixer.resample(frame):
             self._take(np.asarray(mixed.to_ndarray(), dtype=np.float32).reshape(-1), mixed.sample_rate)

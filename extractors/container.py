@@ -1,4 +1,4 @@
-"""Opening a media file safely: what may be opened at all, what its header claims, and what libav complains of.
+"""Opening a media file safely: what may be opened, what its header claims, what libav complains of.
 
 Only regular files, only whitelisted containers, no protocol but `file`: a playlist renamed to .mp4 reaches no
 other file and no network. Decodes nothing.
@@ -173,7 +173,8 @@ def _check_header(media: Media, limits: MediaLimits) -> None:
     rate = float(media.video.average_rate or 0)
     if rate > limits.most_frames_per_second:
         raise MediaError(
-            "failed:too_large", f"{rate:.0f} frames a second, the limit is {limits.most_frames_per_second:.0f}"
+            "failed:too_large",
+            f"{rate:.0f} frames a second, the limit is {limits.most_frames_per_second:.0f}",
         )
 
 

@@ -7,7 +7,7 @@ the cut. What it says of one stream never depends on whether the other was wante
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Literal, Protocol, cast
+from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 
 from emo.extractors.container import GUESSED_DURATION, Media, complaints, stream_length
 from emo.extractors.pictures import Picture
@@ -72,7 +72,7 @@ class Pass:
         count = sum(name != not_ours for name in self._errors)
         return f"degraded:decode_errors({count})" if count else None
 
-    def _packets(self, streams: Sequence[Stream]) -> Iterator[Packet]:
+    def _packets(self, streams: Sequence[Stream]) -> Iterator[Packet[Any]]:
         from av.error import FFmpegError
 
         packets = self._media.container.demux(*streams)
@@ -86,7 +86,7 @@ class Pass:
                 return
             yield packet
 
-    def _decode(self, packet: Packet) -> None:
+    def _decode(self, packet: Packet[Any]) -> None:
         from av.error import FFmpegError
 
         stream = packet.stream
@@ -100,7 +100,7 @@ class Pass:
                         sound.feed(cast("AudioFrame", frame))
             elif stream.type == "video" and self._pictures:
                 for frame in packet.decode():
-                    self._show(cast("VideoFrame", frame))
+                    self._show(frame)
         except FFmpegError:
             self._errors.append(stream.codec_context.name)
 

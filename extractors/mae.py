@@ -185,7 +185,12 @@ def _load(folder: os.PathLike[str] | None, config: Mapping[str, Json]) -> nn.Mod
 
     arguments = cast("dict[str, Any]", config.get("model_args") or {})
     model: nn.Module = timm.create_model(
-        str(config["architecture"]), pretrained=False, num_classes=0, global_pool="", fc_norm=False, **arguments
+        str(config["architecture"]),
+        pretrained=False,
+        num_classes=0,
+        global_pool="",
+        fc_norm=False,
+        **arguments,
     )
     tensors = load_file(os.path.join(folder, "model.safetensors"))  # noqa: PTH118
     problems = model.load_state_dict({key: value.float() for key, value in tensors.items()}, strict=False)

@@ -19,7 +19,8 @@ from emo.extractors.container import Span
 from emo.views import FacesView
 
 # What facial change is measured on when there is no action-unit file.
-PEAK_FACES = FacesView(sampling="uniform:16", size=64, box="median", policy="largest", margin=0.1, detect=4)
+PEAK_FACES = FacesView(sampling="uniform:16", size=64, box="tracked", policy="largest", margin=0.1, detect=4)
+JITTER = 4  # pixels of 64
 BLINK = "au45_r"
 BAD = "failed:bad_au_file"
 
@@ -33,7 +34,11 @@ def au_peak(path: Path, cut: Span, frame_rate: float) -> float:
     try:
         with path.open(newline="", encoding="utf-8-sig") as stream:
             rows = [
-                {key.strip().lower(): value.strip() for key, value in row.items() if key and value is not None}
+                {
+                    key.strip().lower(): value.strip()
+                    for key, value in row.items()
+                    if key and value is not None
+                }
                 for row in csv.DictReader(stream)
             ]
         best = max(_strengths(rows, cut, frame_rate), default=None)
@@ -45,15 +50,22 @@ def au_peak(path: Path, cut: Span, frame_rate: float) -> float:
 
 
 def change_peak(faces: NDArray[np.uint8]) -> int:
-    """Index of the face (F, side, side, 3) that differs most from the clip's median face."""
+    """Index of the face (F, side, side, 3) that differs most from the clip's median face.
+
+    Each face is compared where it fits best within JITTER pixels, so that an unsteady box is no change.
+    """
     grey = faces.astype(np.float32).mean(axis=-1)
-    change = np.abs(grey - np.median(grey, axis=0)).mean(axis=(1, 2))
-    return int(change.argmax())
+    usual = np.median(grey, axis=0)[JITTER:-JITTER, JITTER:-JITTER]
+    height, width = usual.shape
+    offsets = [(down, right) for down in range(2 * JITTER + 1) for right in range(2 * JITTER + 1)]
+    change = [
+        np.abs(grey[:, down : down + height, right : right + width] - usual).mean(axis=(1, 2))
+        for down, right in offsets
+    ]
+    return int(np.min(change, axis=0).argmax())
 
 
-def _strengths(
-    rows: Sequence[dict[str, str]], cut: Span, frame_rate: float
-) -> list[tuple[float, float]]:
+def _strengths(rows: Sequence[dict[str, str]], cut: Span, frame_rate: float) -> list[tuple[float, float]]:
     """(sum of intensities, minus the time) of each usable row: of equals the earliest is the largest."""
     found = []
     for row in rows:

@@ -1,4 +1,4 @@
-"""Where published weights come from, what may be done with them, and what stands in where they are not public.
+"""Where published weights come from, what may be done with them, what stands in where they are not public.
 
 A table row, no more: fetching is `emo weights get`, reading is `emo.extractors.weights`.
 """

@@ -66,7 +66,8 @@ class SampledFaces:
         self._scene = scene
         span = scene.shown()
         self._moments = moments(view.sampling, span.start, span.end)
-        self.sink = self._nearest = NearestPictures(self._moments)
+        self._nearest = NearestPictures(self._moments)
+        self.sink: PictureSink = self._nearest
 
     def view(self, degraded: str | None) -> ViewData:
         """(N, size, size, 3); flagged `short` where moments share a frame. MediaError missing:no_face."""
@@ -93,7 +94,7 @@ class AllFaces:
         self._crops: list[NDArray[np.uint8]] = []
         self._last: Box | None = None
         self._size = (0, 0)
-        self.sink = EveryPicture(self._take)
+        self.sink: PictureSink = EveryPicture(self._take)
 
     def _take(self, picture: Picture) -> None:
         if len(self._crops) > self._scene.limits.most_faces:
@@ -124,7 +125,8 @@ class ChosenFrame:
         span = scene.shown()
         middle = (span.start + span.end) / 2
         self._faces: SampledFaces | None = None
-        self._rule, self._moment = view.choice, middle
+        self._rule: str = view.choice
+        self._moment = middle
         if view.choice == "first":
             self._moment = span.start
         elif view.choice == "peak" and scene.clip.au_path is not None:
@@ -132,7 +134,9 @@ class ChosenFrame:
         elif view.choice == "peak":
             self._faces = SampledFaces(PEAK_FACES, scene)
         self._nearest = NearestPictures([self._moment])
-        self.sink: PictureSink = self._nearest if self._faces is None else _Both(self._nearest, self._faces.sink)
+        self.sink: PictureSink = (
+            self._nearest if self._faces is None else _Both(self._nearest, self._faces.sink)
+        )
 
     def _measured(self, span: Span) -> float:
         media, path = self._scene.media, self._scene.clip.au_path
@@ -143,7 +147,7 @@ class ChosenFrame:
 
     def view(self, degraded: str | None) -> ViewData:
         """(H, W, 3), with the rule that chose it; without a face the peak rule falls back to the middle."""
-        rule, picture, flags = self._rule, self._nearest.at(self._moment), ()
+        rule, picture, flags = self._rule, self._nearest.at(self._moment), tuple[str, ...]()
         if self._faces is not None:
             rule, picture, flags = self._largest_change(self._faces.pictures(), picture)
         meta: dict[str, Json] = {"rule": rule, "width": picture.size[0], "height": picture.size[1]}

@@ -93,7 +93,9 @@ def _read_json(path: Path) -> dict[str, Json]:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise CheckpointError(f"{path} is no JSON ({error}). Fetch or convert these weights again.") from error
+        raise CheckpointError(
+            f"{path} is no JSON ({error}). Fetch or convert these weights again."
+        ) from error
     if not isinstance(value, dict):
         raise CheckpointError(f"{path} holds no JSON object. Fetch or convert these weights again.")
     return value

@@ -1,0 +1,221 @@
+"""What other packages test their encoders with: a contract suite, and small clips made by code.
+
+Write `class TestMine(EncoderTests)` with an `encoder` fixture and pytest runs the contract over it. Knows no
+encoder of emo's own; never imported by the library.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emo.records import Array, why_unusable
+from emo.spec import FeatureSpec
+from emo.views import AudioView, Encoder, FacesView, View, ViewData, Views
+
+FRAME_RATE = 25
+SOUND_RATE = 16_000
+SAME = 1e-5  # batches may differ from single clips by this much, relative to a feature's own size
+
+
+class EncoderTests:
+    """The contract of an Encoder. Subclasses give a fixture `encoder`, ready to encode.
+
+    `views_of` makes what the encoder asks for out of noise; override it where noise is no fair input.
+    """
+
+    def views_of(self, encoder: Encoder, seed: int, seconds: float = 1.0) -> Views:
+        """Views of a made-up clip of `seconds`, different for each seed."""
+        generator = np.random.default_rng(seed)
+        return {view: noise_view(view, generator, seconds) for view in encoder.needs}
+
+    def test_spec_survives_json(self, encoder: Encoder) -> None:
+        """The spec that the cache writes down is the spec that it reads."""
+        again = FeatureSpec.from_json(encoder.spec.to_json())
+        assert again.fingerprint == encoder.spec.fingerprint
+
+    def test_weights_are_named_by_their_digests(self, encoder: Encoder) -> None:
+        """Every weight file is in the spec with 64 hex digits."""
+        assert encoder.spec.weights
+        assert all(len(bytes.fromhex(digest)) == 32 for digest in encoder.spec.weights.values())
+
+    def test_arrays_are_as_the_spec_says(self, encoder: Encoder) -> None:
+        """Names, shapes and float32."""
+        (arrays,) = encoder.encode([self.views_of(encoder, seed=0)])
+        assert set(arrays) == set(encoder.spec.arrays)
+        for name, layout in encoder.spec.arrays.items():
+            array = arrays[name]
+            assert array.dtype == np.float32, name
+            assert array.shape[-1] == layout.dim, name
+            assert array.ndim == (1 if layout.kind == "utterance" else 2), name
+            if layout.kind == "tokens":
+                assert array.shape[0] == layout.tokens, name
+
+    def test_values_are_features(self, encoder: Encoder) -> None:
+        """No NaN, no Inf, no row of zeros, and not the same for every clip."""
+        first, second = encoder.encode([self.views_of(encoder, seed=seed) for seed in (0, 1)])
+        for name, array in first.items():
+            assert why_unusable(array) is None, name
+            assert array.shape != second[name].shape or np.abs(array - second[name]).max() > SAME, name
+
+    def test_encoding_twice_gives_the_same(self, encoder: Encoder) -> None:
+        """Equal inputs, equal bits."""
+        views = self.views_of(encoder, seed=2)
+        (first,), (second,) = encoder.encode([views]), encoder.encode([views])
+        for name, array in first.items():
+            np.testing.assert_array_equal(array, second[name], err_msg=name)
+
+    def test_a_batch_gives_what_single_clips_give(self, encoder: Encoder) -> None:
+        """Clips of different length do not see each other."""
+        clips = [
+            self.views_of(encoder, seed=seed, seconds=seconds)
+            for seed, seconds in enumerate((1.0, 0.93, 2.1))
+        ]
+        together = encoder.encode(clips)
+        for clip, arrays in zip(clips, together, strict=True):
+            assert_same_arrays(encoder.encode([clip])[0], arrays)
+
+    def test_an_empty_batch_gives_nothing(self, encoder: Encoder) -> None:
+        """No clips, no arrays."""
+        assert encoder.encode([]) == []
+
+
+def assert_same_arrays(expected: dict[str, Array], found: dict[str, Array]) -> None:
+    """Equal names, shapes, and values to SAME of each array's own size."""
+    assert set(expected) == set(found)
+    for name, array in expected.items():
+        assert array.shape == found[name].shape, name
+        scale = max(1.0, float(np.abs(array).max()))
+        assert np.abs(array - found[name]).max() <= SAME * scale, name
+
+
+def noise_view(view: View, generator: np.random.Generator, seconds: float) -> ViewData:
+    """A view of nothing in particular, of the right shape and type."""
+    if isinstance(view, AudioView):
+        sound = 0.1 * generator.standard_normal(int(seconds * view.rate))
+        return ViewData(array=sound.astype(np.float32), times=np.zeros(1))
+    if isinstance(view, FacesView):
+        count = 16 if view.sampling == "all" else _count(view.sampling)
+        shape: tuple[int, ...] = (count, view.size, view.size, 3)
+    else:
+        count, shape = 1, (120, 160, 3)
+    pictures = generator.integers(0, 256, shape, dtype=np.uint8)
+    return ViewData(array=pictures, times=np.linspace(0, seconds, count, endpoint=False))
+
+
+def _count(sampling: str) -> int:
+    numbers = [int(number) for number in sampling.partition(":")[2].split("x")]
+    return int(np.prod(numbers))
+
+
+def drawn_face(
+    width: int = 160,
+    height: int = 120,
+    *,
+    centre: tuple[float, float] = (0.5, 0.5),
+    mouth: float = 0.2,
+    size: float = 0.62,
+) -> NDArray[np.uint8]:
+    """A simple face (H, W, 3) that face detectors find. `centre` and `size` are shares of the picture,
+    `mouth` how far it is open (0 to 1)."""
+    from PIL import Image, ImageDraw, ImageFilter
+
+    picture = Image.new("RGB", (width, height), (70, 90, 110))
+    draw = ImageDraw.Draw(picture)
+    x, y, half = centre[0] * width, centre[1] * height, size * height / 2
+
+    def ellipse(dx: float, dy: float, rx: float, ry: float, colour: tuple[int, int, int]) -> None:
+        box = (x + (dx - rx) * half, y + (dy - ry) * half, x + (dx + rx) * half, y + (dy + ry) * half)
+        draw.ellipse(box, fill=colour)
+
+    ellipse(0, -0.18, 0.86, 1.0, (45, 30, 22))
+    ellipse(0, 0.05, 0.74, 0.95, (214, 170, 140))
+    for side in (-1, 1):
+        ellipse(side * 0.3, -0.38, 0.17, 0.045, (60, 40, 30))
+        ellipse(side * 0.3, -0.17, 0.14, 0.085, (245, 240, 235))
+        ellipse(side * 0.3, -0.17, 0.07, 0.08, (40, 30, 30))
+    ellipse(0, 0.13, 0.1, 0.22, (198, 150, 122))
+    ellipse(0, 0.32, 0.14, 0.045, (150, 105, 85))
+    ellipse(0, 0.6, 0.28, 0.05 + 0.14 * mouth, (150, 60, 60))
+    return np.asarray(picture.filter(ImageFilter.GaussianBlur(max(0.6, half / 60))))
+
+
+def tone(seconds: float = 1.0, rate: int = SOUND_RATE, hertz: float = 220.0) -> NDArray[np.float32]:
+    """A quiet tone, (S,) float32."""
+    return (0.2 * np.sin(2 * np.pi * hertz * np.arange(int(seconds * rate)) / rate)).astype(np.float32)
+
+
+def write_clip(
+    path: Path,
+    pictures: Sequence[NDArray[np.uint8]] | None,
+    sound: NDArray[np.float32] | None,
+    *,
+    frame_times: Sequence[float] | None = None,
+    sound_rate: int = SOUND_RATE,
+    rotation: int = 0,
+    options: dict[str, str] | None = None,
+) -> Path:
+    """Write a media file; the container follows the name's ending, None leaves a stream out.
+
+    `frame_times` (seconds) gives a variable rate; `rotation` is written as a display matrix.
+    """
+    import av
+
+    with av.open(str(path), mode="w", options=options or {}) as container:
+        video = _video_stream(container, pictures, rotation) if pictures is not None else None
+        lossless = path.suffix in (".wav", ".mkv", ".avi")
+        audio = (
+            container.add_stream("pcm_s16le" if lossless else "aac", rate=sound_rate, layout="mono")
+            if sound is not None
+            else None
+        )
+        if video is not None and pictures is not None:
+            times = frame_times or [index / FRAME_RATE for index in range(len(pictures))]
+            for packet in _video_packets(video, pictures, times):
+                container.mux(packet)
+        if audio is not None and sound is not None:
+            for packet in _audio_packets(audio, sound, sound_rate):
+                container.mux(packet)
+    return path
+
+
+def _video_stream(container: Any, pictures: Sequence[NDArray[np.uint8]], rotation: int) -> Any:
+    from fractions import Fraction
+
+    stream = container.add_stream("libx264", rate=FRAME_RATE)
+    stream.height, stream.width = pictures[0].shape[:2]
+    stream.pix_fmt = "yuv420p"
+    stream.options = {"preset": "ultrafast", "crf": "16"}
+    stream.codec_context.time_base = Fraction(1, 1000)
+    if rotation:
+        stream.set_display_rotation(rotation)
+    return stream
+
+
+def _video_packets(
+    stream: Any, pictures: Sequence[NDArray[np.uint8]], times: Sequence[float]
+) -> Iterator[Any]:
+    import av
+
+    for picture, time in zip(pictures, times, strict=True):
+        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
+        frame.pts = round(time * 1000)
+        yield from stream.encode(frame)
+    yield from stream.encode()
+
+
+def _audio_packets(stream: Any, sound: NDArray[np.float32], rate: int) -> Iterator[Any]:
+    import av
+
+    samples = (np.clip(sound, -1, 1) * 32767).astype(np.int16)[None]
+    for at in range(0, samples.shape[1], 1024):
+        frame = av.AudioFrame.from_ndarray(
+            np.ascontiguousarray(samples[:, at : at + 1024]), format="s16", layout="mono"
+        )
+        frame.sample_rate, frame.pts = rate, at
+        yield from stream.encode(frame)
+    yield from stream.encode()
