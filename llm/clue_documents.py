@@ -7,6 +7,7 @@ clips, so that no document can be answered from the subtitle alone. Knows texts,
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -19,7 +20,9 @@ from emo.llm.prompts import TASKS, Prompt, Slot, Template, instruction
 
 T = TypeVar("T")
 
-TASKS_SHOWN = ("emotion", "caption", "reason", "explain")
+EXPLAIN = "explain"
+TASKS_SHOWN = ("emotion", "caption", "reason", EXPLAIN)
+OTHER_LABEL = 0.5  # share of explanations asked for any label: they must name it whatever the hints say
 LABEL_HINTS = 0.2  # share of the hints that are a label's own name
 PATCHES_SLOT = "eva_patches"
 
@@ -70,10 +73,14 @@ class ClueWriter:
 
     def _document(self, clip: ClipTexts, rng: Generator) -> Document:
         task = _pick(rng, [task for task in self._tasks if clip.answer(task.target)])
-        words = instruction(task, self._labels, label=clip.label, rng=rng)
+        label = clip.label
+        answer = clip.answer(task.target)
+        if task.name == EXPLAIN and rng.random() < OTHER_LABEL:
+            label = _pick(rng, self._labels)
+            answer = re.sub(rf"\b{re.escape(clip.label)}\b", label, answer)
+        words = instruction(task, self._labels, label=label, rng=rng)
         said = _pick(rng, self._said)
         prompt = self._template.prompt(text=said, tag=task.tag, instruction=words)
-        answer = clip.answer(task.target)
         if clip.text:
             answer = answer.replace(clip.text, said)
         return Document(self._filled(prompt, clip, rng), answer)

@@ -65,6 +65,13 @@ class ParameterCounts:
         """LoRA over the LLaMA including its LoRA."""
         return self.lora / self.llama
 
+    def sentence(self) -> str:
+        """The counts in words."""
+        return (
+            f"trained: {self.trained:,} parameters; LoRA {self.lora:,} ({self.lora_share:.3%} of "
+            f"{self.llama:,}), projectors {self.projectors:,}"
+        )
+
 
 class EmotionLlama(nn.Module):
     """`llama` is a causal LM of transformers, bare or with peft adapters; `projectors` maps slot to module.

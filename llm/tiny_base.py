@@ -10,7 +10,7 @@ Axes: B batch, S tokens, V vocabulary.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -23,10 +23,11 @@ from torch.nn import functional
 from emo.canonical import sha256_json
 from emo.config.llm import TinyBaseConfig
 from emo.errors import NonFiniteLoss
+from emo.llm.batches import group_by_length
 from emo.llm.clue_documents import ClueWriter, Document
 from emo.llm.events import BaseProgress
 from emo.llm.examples import ClipTexts
-from emo.llm.prompts import Template
+from emo.llm.prompts import template_named
 from emo.llm.schedule import WarmupCosine
 from emo.llm.splice import IGNORED
 from emo.llm.tiny_tokenizer import train_tokenizer
@@ -38,35 +39,40 @@ if TYPE_CHECKING:
 CARD = "tiny-base.json"
 FLOOR = 0.05  # the learning rate ends at this share of its peak
 TOKENIZER_DOCUMENTS = 3000
-OnProgress = Callable[[BaseProgress], None]
+LOSSES_IN_CARD = 20
 
 
 def make_tiny_base(
     texts: Sequence[ClipTexts],
+    labels: Sequence[str],
     out: Path,
     config: TinyBaseConfig,
-    *,
-    labels: Sequence[str],
-    template: Template,
-    on_progress: OnProgress = lambda _: None,
-) -> None:
-    """Write a LLaMA and its tokenizer, trained on `texts`, into the folder `out`.
+) -> Iterator[BaseProgress]:
+    """Write a LLaMA and its tokenizer, trained on `texts`, into the folder `out`; yields as it goes.
 
     The same texts and config give the same weights on one machine; the global random state is left as it
     was. ConfigError where a label has no clip with clues.
     """
+    template = template_named(config.template)
     writer = ClueWriter(texts, labels, template, purity=config.clue_purity, most=config.max_clues)
     count = config.steps * config.batch_size
     documents = list(writer.documents(count, np.random.default_rng([config.seed, 1])))
-    on_progress(BaseProgress("documents", count, count))
+    yield BaseProgress("documents", count, count)
     words = ["".join((*document.prompt, " ", document.answer)) for document in documents]
     tokenizer = train_tokenizer(
         words[:TOKENIZER_DOCUMENTS], labels, vocabulary=config.vocabulary, positions=config.positions
     )
-    on_progress(BaseProgress("tokenizer", 1, 1))
+    yield BaseProgress("tokenizer", 1, 1)
     llama = _fresh_llama(tokenizer, config)
-    loss = _pretrain(llama, TextCodec(tokenizer), documents, config, on_progress)
-    _save(llama, tokenizer, out, config, {"loss": loss, "texts": sha256_json([asdict(one) for one in texts])})
+    losses = []
+    for loss in _pretrain(llama, TextCodec(tokenizer), documents, config):
+        losses.append(loss)
+        yield BaseProgress("pre-training", len(losses), config.steps, loss)
+    facts = {
+        "loss": float(np.mean(losses[-LOSSES_IN_CARD:])),
+        "texts": sha256_json([asdict(one) for one in texts]),
+    }
+    _save(llama, tokenizer, out, config, facts)
 
 
 def _fresh_llama(tokenizer: PreTrainedTokenizerFast, config: TinyBaseConfig) -> nn.Module:
@@ -91,13 +97,9 @@ def _fresh_llama(tokenizer: PreTrainedTokenizerFast, config: TinyBaseConfig) -> 
 
 
 def _pretrain(
-    llama: nn.Module,
-    codec: TextCodec,
-    documents: Sequence[Document],
-    config: TinyBaseConfig,
-    on_progress: OnProgress,
-) -> float:
-    """Next-token training, answers at full weight and prompts at `prompt_weight`; the last losses' mean."""
+    llama: nn.Module, codec: TextCodec, documents: Sequence[Document], config: TinyBaseConfig
+) -> Iterator[float]:
+    """Next-token training, answers at full weight and prompts at `prompt_weight`; yields each loss."""
     rows = [_row(codec, document, config.prompt_weight) for document in documents]
     matrices = [value for value in llama.parameters() if value.ndim >= 2]
     vectors = [value for value in llama.parameters() if value.ndim < 2]
@@ -108,10 +110,9 @@ def _pretrain(
     optimiser = torch.optim.AdamW(groups, lr=config.peak_lr, betas=(0.9, 0.98))
     start = config.peak_lr / config.warmup_steps
     rate = WarmupCosine(config.peak_lr, FLOOR * config.peak_lr, start, config.warmup_steps, config.steps)
-    losses = []
+    order = np.random.default_rng([config.seed, 2])
     llama.train()
-    for step in range(config.steps):
-        batch = rows[step * config.batch_size : (step + 1) * config.batch_size]
+    for step, batch in enumerate(group_by_length(rows, config.batch_size, lambda row: len(row[0]), order)):
         for group in optimiser.param_groups:
             group["lr"] = rate(step)
         loss = _weighted_loss(llama, batch)
@@ -121,10 +122,8 @@ def _pretrain(
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(llama.parameters(), 1.0)
         optimiser.step()
-        losses.append(float(loss.detach()))
-        on_progress(BaseProgress("pre-training", step + 1, config.steps, losses[-1]))
+        yield float(loss.detach())
     llama.eval()
-    return float(np.mean(losses[-20:]))
 
 
 def _row(codec: TextCodec, document: Document, prompt_weight: float) -> tuple[list[int], list[float]]:
@@ -151,7 +150,7 @@ def _save(
     tokenizer: PreTrainedTokenizerFast,
     out: Path,
     config: TinyBaseConfig,
-    facts: dict[str, object],
+    facts: Mapping[str, object],
 ) -> None:
     out.mkdir(parents=True, exist_ok=True)
     llama.save_pretrained(out)  # type: ignore[operator]

@@ -54,9 +54,12 @@ class StageConfig:
 class LlmConfig:
     """A recipe: what the LLaMA is made of and the stages it goes through, in order.
 
+    `arrays` replaces the array that fills a feature's slots, as in {mae: "frames:mean+apex"}.
+
     `standardise` z-scores the features with figures of the training clips; `projector_scale` starts the
     projectors at that multiple of the word embeddings' spread (None: PyTorch's default). Both are off
-    in the official code and both are needed where the base is small.
+    in the official code and both are needed where the base is small. `val_share` of the training speakers
+    is held out where the manifest has no validation split.
     """
 
     aims_at: str = ""
@@ -64,9 +67,11 @@ class LlmConfig:
     template: str = "emo"
     slots: tuple[str, ...] = SLOTS
     lora: LoraSettings = field(default_factory=LoraSettings)
+    arrays: Mapping[str, str] = field(default_factory=dict)
     standardise: bool = False
     projector_scale: float | None = None
     max_answer_tokens: int = 1024
+    val_share: float = 0.2
     stages: Mapping[str, StageConfig] = field(default_factory=dict)
 
 
@@ -88,4 +93,5 @@ class TinyBaseConfig:
     prompt_weight: float = 0.3
     clue_purity: float = 0.5
     max_clues: int = 16
+    template: str = "emo"
     seed: int = 0

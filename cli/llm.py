@@ -1,0 +1,99 @@
+"""`emo llm`: tools around the LLaMA stage. `tiny-base` makes a small LLaMA for machines without one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from emo.cli.console import print_json, voice
+from emo.config.llm import TinyBaseConfig
+
+if TYPE_CHECKING:
+    from emo.llm.examples import ClipTexts
+
+DEFAULTS = TinyBaseConfig()
+
+
+@click.group()
+def llm() -> None:
+    """Tools around the LLaMA stage.
+
+    \b
+    emo llm tiny-base --manifest clips/manifest.jsonl --out tiny-base
+    emo llm tiny-base --manifest clips/manifest.jsonl --steps 20 --json
+    """
+
+
+@llm.command("tiny-base")
+@click.option("--manifest", type=click.Path(), required=True, help="Clips with labels and splits.")
+@click.option("--merr", type=click.Path(), help="Folder of MERR JSON.  [default: the manifest's folder]")
+@click.option("--labels", default="mer2023", show_default=True, help="mer2023, merr, dfew or LABEL,LABEL...")
+@click.option("--out", type=click.Path(file_okay=False), default="tiny-base", show_default=True)
+@click.option("--steps", type=click.IntRange(1), default=DEFAULTS.steps, show_default=True)
+@click.option("--seed", type=int, default=DEFAULTS.seed, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+@click.pass_context
+def tiny_base(
+    ctx: click.Context,
+    manifest: str,
+    merr: str | None,
+    labels: str,
+    out: str,
+    steps: int,
+    seed: int,
+    as_json: bool,
+) -> None:
+    """Make a small LLaMA from the texts of the training clips: a check of the road, no language model.
+
+    It reads how clips are described, with words in the places of features; test clips stay unread.
+
+    \b
+    emo llm tiny-base --manifest clips/manifest.jsonl --out tiny-base
+    emo llm tiny-base --manifest clips/manifest.jsonl --labels merr --seed 1
+    """
+    from emo.labels import LABEL_SETS
+    from emo.llm.tiny_base import make_tiny_base
+
+    quieten_transformers()
+    warmup = min(DEFAULTS.warmup_steps, steps)
+    config = replace(DEFAULTS, steps=steps, warmup_steps=warmup, seed=seed)
+    names = LABEL_SETS.get(labels) or tuple(label.strip() for label in labels.split(",") if label.strip())
+    texts = _training_texts(Path(manifest), Path(merr) if merr else Path(manifest).parent)
+    loss: float | None = None
+    with voice(ctx).meter("tiny-base") as meter:
+        for progress in make_tiny_base(texts, names, Path(out), config):
+            loss = progress.loss
+            note = progress.phase if loss is None else f"{progress.phase}, loss {loss:.2f}"
+            meter.update(progress.done, progress.total, note)
+    if as_json:
+        print_json({"out": out, "clips": len(texts), "steps": steps, "seed": seed, "loss": loss})
+    else:
+        click.echo(f"{out}: a tiny LLaMA that has read {len(texts)} training clips.")
+        click.echo(f"Next: emo train-llm --base {out}")
+
+
+def _training_texts(manifest: Path, merr: Path) -> list[ClipTexts]:
+    """Texts of the training clips, as `emo train-llm` splits them."""
+    from emo.corpora import read_manifest
+    from emo.heads.splits import split_clips
+    from emo.llm.recipe import load_recipe
+    from emo.pipeline.merr_texts import read_texts
+
+    share = load_recipe("tiny").val_share
+    splits = split_clips(read_manifest(manifest), val_share=share, seed=0)
+    return read_texts(merr, splits.train)
+
+
+def quieten_transformers() -> None:
+    """No bars and no warnings of transformers between ours."""
+    import warnings
+
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
+    warnings.filterwarnings("ignore", module="transformers")
+    warnings.filterwarnings("ignore", module="peft")

@@ -1,0 +1,123 @@
+"""`emo train-llm`: cached features, labels and MERR texts in, a trained LLaMA stage out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from emo.cli.console import Voice, print_json, voice
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from emo.config.llm import LlmConfig
+    from emo.llm.events import StageEvent, Validated
+    from emo.llm.runs import RunStarted
+
+
+@click.command("train-llm")
+@click.option("--stage", default="both", show_default=True, help="coarse, fine, both, or a recipe's own.")
+@click.option(
+    "--cache", type=click.Path(), default="features.zarr", show_default=True, help="The feature store."
+)
+@click.option("--manifest", type=click.Path(), required=True, help="Clips with labels, speakers and splits.")
+@click.option("--merr", type=click.Path(), help="Folder of MERR JSON.  [default: the manifest's folder]")
+@click.option("--features", default="hubert,mae,videomae,eva", show_default=True, help="NAME[,NAME...]")
+@click.option("--base", default="", help="LLaMA-family directory or hub id; emo llm tiny-base makes one.")
+@click.option("--recipe", default="tiny", show_default=True, help="A recipe's name or a YAML file.")
+@click.option("--out", type=click.Path(file_okay=False), default="runs/llm", show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--device", default="cpu", show_default=True, help="cpu, cuda or cuda:N.")
+@click.option(
+    "--dtype",
+    type=click.Choice(["float32", "bfloat16", "float16"]),
+    default="float32",
+    show_default=True,
+    help="Of the frozen LLaMA.",
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+@click.pass_context
+def train_llm(
+    ctx: click.Context,
+    stage: str,
+    cache: str,
+    manifest: str,
+    merr: str | None,
+    features: str,
+    base: str,
+    recipe: str,
+    out: str,
+    seed: int,
+    device: str,
+    dtype: str,
+    as_json: bool,
+) -> None:
+    """Train projectors and LoRA of the LLaMA stage on cached features; no encoder is loaded.
+
+    The weights kept are those that are best on validation speakers; test clips are left alone.
+
+    \b
+    emo train-llm --manifest clips/manifest.jsonl --base tiny-base
+    emo train-llm --manifest merr.csv --base meta-llama/Llama-2-7b-chat-hf --recipe paper-coarse-to-fine
+    """
+    from emo.cache import open_cache
+    from emo.cli.llm import quieten_transformers
+    from emo.cli.train_head import spaces_named
+    from emo.corpora import read_manifest
+    from emo.errors import ConfigError
+    from emo.llm.base import NO_BASE
+    from emo.llm.recipe import load_recipe
+    from emo.llm.runs import chosen_stages, run_llm
+    from emo.pipeline.merr_texts import read_texts
+
+    if not base:
+        raise ConfigError(NO_BASE)
+    quieten_transformers()
+    config = chosen_stages(load_recipe(recipe), stage)
+    clips = read_manifest(Path(manifest))
+    texts = read_texts(Path(merr) if merr else Path(manifest).parent, clips)
+    spaces = spaces_named(open_cache(Path(cache)), features)
+    events = run_llm(clips, texts, spaces, base, config, Path(out), seed=seed, device=device, dtype=dtype)
+    summary = _follow(voice(ctx), events, config)
+    if as_json:
+        print_json({"out": out, "base": base, "recipe": recipe, "seed": seed, **summary})
+    else:
+        click.echo(f"{out}: trained. Next: emo predict CLIP --model {out}")
+
+
+def _follow(
+    speaker: Voice, events: Iterator[RunStarted | StageEvent], config: LlmConfig
+) -> dict[str, object]:
+    """Draw the events of a run and gather what is worth telling at the end."""
+    from emo.llm.events import StageDone, StepDone, Validated
+    from emo.llm.runs import RunStarted
+
+    total = sum(stage.steps for stage in config.stages.values())
+    before = 0
+    summary: dict[str, object] = {}
+    stages: dict[str, object] = {}
+    with speaker.meter("train-llm") as meter:
+        for event in events:
+            match event:
+                case RunStarted(counts):
+                    speaker.note(counts.sentence())
+                    summary["trainable"] = {"lora": counts.lora, "projectors": counts.projectors}
+                case StepDone():
+                    meter.update(before + event.step, total, f"{event.stage}, loss {event.loss:.3f}")
+                case Validated():
+                    speaker.note(_validation_line(event))
+                case StageDone():
+                    before += event.steps
+                    stages[event.stage] = {
+                        "kept_step": event.kept_step,
+                        "validation_weighted_f1": event.weighted_f1,
+                    }
+    return {**summary, "stages": stages}
+
+
+def _validation_line(event: Validated) -> str:
+    score = "" if event.weighted_f1 is None else f", weighted F1 {event.weighted_f1:.3f}"
+    kept = ", best so far" if event.best else ""
+    return f"{event.stage} step {event.step}: validation loss {event.loss:.3f}{score}{kept}"
