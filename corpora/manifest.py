@@ -126,7 +126,8 @@ def _decoded(path: Path, encoding: str) -> str:
         row = data.count(b"\n", 0, error.start) + 1
         byte = f"byte {error.start} (0x{data[error.start]:02x})"
         raise ConfigError(
-            f"{path}, row {row}: {byte} is not {encoding}. Save it as UTF-8 or try --encoding gb18030."
+            f"{path}, row {row}: {byte} is not {encoding}. "
+            "Save it as UTF-8, or give its encoding, for example gb18030."
         ) from error
     except LookupError as error:
         raise ConfigError(f"no encoding is called {encoding!r}. Try utf-8, utf-16 or gb18030.") from error

@@ -59,11 +59,12 @@ def cast_corpus(config: CorpusConfig) -> list[Role]:
 def _cast_split(
     config: CorpusConfig, split: str, numbers: Sequence[int], speakers: int, rng: np.random.Generator
 ) -> Iterator[Role]:
-    conditions = list(_dealt(_condition_shares(config), len(numbers)))
-    shorts = list(_dealt({True: config.short, False: 1 - config.short}, len(numbers)))
+    conditions = _dealt(_condition_shares(config), len(numbers))
+    shorts = _dealt({True: config.short, False: 1 - config.short}, len(numbers))
     rng.shuffle(conditions)
     rng.shuffle(shorts)
-    labels = [config.labels[at % len(config.labels)] for at in range(len(numbers))]
+    rounds = -(-len(numbers) // len(config.labels))
+    labels = [config.labels[at] for _ in range(rounds) for at in rng.permutation(len(config.labels))]
     for at, number in enumerate(numbers):
         yield Role(
             number=number,
@@ -81,16 +82,23 @@ def _condition_shares(config: CorpusConfig) -> dict[Condition, float]:
     return dict(zip(CONDITIONS, (1 - sum(shares), *shares), strict=True))
 
 
-def _dealt(shares: Mapping[T, float], count: int, *, at_least_one: bool = False) -> Iterator[T]:
-    """`count` values in runs, as close to `shares` as whole numbers allow (largest remainder)."""
-    floor = 1 if at_least_one and count >= len(shares) else 0
-    exact = {value: share * (count - floor * len(shares)) for value, share in shares.items()}
+def _dealt(shares: Mapping[T, float], count: int, *, at_least_one: bool = False) -> list[T]:
+    """`count` values in runs, as close to `shares` as whole numbers allow (largest remainder).
+
+    `at_least_one` gives every value with a share a place, as far as there are places.
+    """
+    exact = {value: share * count for value, share in shares.items()}
     counts = {value: int(amount + 1e-9) for value, amount in exact.items()}
-    left = count - floor * len(shares) - sum(counts.values())
+    left = count - sum(counts.values())
     for value in sorted(exact, key=lambda value: counts[value] - exact[value])[:left]:
         counts[value] += 1
-    for value, amount in counts.items():
-        yield from [value] * (amount + floor)
+    if at_least_one:
+        for value in [value for value, share in shares.items() if share > 0 and not counts[value]]:
+            richest = max(counts, key=lambda value: counts[value])
+            if counts[richest] > 1:
+                counts[richest] -= 1
+                counts[value] += 1
+    return [value for value, amount in counts.items() for _ in range(amount)]
 
 
 def _check(config: CorpusConfig) -> None:

@@ -21,7 +21,7 @@ from emo.corpora.rendered.voice import RATE, synthesise
 
 FRAMES_PER_SECOND = 25
 H264 = {"crf": "21", "preset": "ultrafast", "tune": "zerolatency", "threads": "1", "flags": "+bitexact"}
-AAC = {"flags": "+bitexact"}
+AAC = {"flags": "+bitexact", "aac_coder": "fast"}
 AAC_BITS = 64_000
 BLOCK = 1024  # samples an audio frame
 

@@ -49,9 +49,10 @@ def draw_head(patch: Patch, identity: Identity, face: Expression, yaw: float, li
 
 def _ellipsoid(head: Patch, shape: FaceShape, jaw: float, light: Light) -> tuple[Plane, Plane]:
     """Mask of the head and the light on it, as on a matte ellipsoid that narrows to the chin."""
-    below = np.clip(head.v, 0, 2)
-    across = head.u / (shape.half_width * (1 - 0.75 * shape.jaw_taper * below * below))
-    down = head.v / np.where(head.v > 0, shape.half_height + jaw, 0.96 * shape.half_height)
+    below = np.maximum(head.v, 0)
+    across = head.u / (shape.half_width - (0.75 * shape.half_width * shape.jaw_taper) * below * below)
+    chin, crown = np.float32(1 / (shape.half_height + jaw)), np.float32(1 / (0.96 * shape.half_height))
+    down = head.v * np.where(head.v > 0, chin, crown)
     radius2 = across * across + down * down
     mask = head.inside((1 - np.sqrt(radius2)) * 0.95)
     radius2 = np.minimum(radius2, 1)

@@ -37,8 +37,9 @@ def write_unit_csv(path: Path, performance: Performance, times: NDArray[np.float
     """Write one row for each of `times`; the file appears whole or not at all."""
     lines = [",".join(HEADER)]
     for number, (time, levels) in enumerate(zip(times, unit_table(performance, times), strict=True), start=1):
-        present = dict(zip(UNITS, levels >= PRESENT, strict=True))
-        intensities = [f"{level * OPENFACE_SCALE:.2f}" for level in levels]
+        scaled = np.round(levels * OPENFACE_SCALE, 2)
+        present = dict(zip(UNITS, scaled >= PRESENT * OPENFACE_SCALE, strict=True))
+        intensities = [f"{level:.2f}" for level in scaled]
         presences = [str(int(present.get(unit, False))) for unit in PRESENCE_UNITS]
         lines.append(",".join([str(number), f"{time:.3f}", "1.00", "1", *intensities, *presences]))
     partial = path.with_suffix(".partial")

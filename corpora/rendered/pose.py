@@ -30,6 +30,9 @@ class Expression:
     """Action units by number, 0 where none is given, and what several of them do together."""
 
     def __init__(self, units: Mapping[int, float]) -> None:
+        unknown = sorted(set(units) - set(UNITS))
+        if unknown:
+            raise KeyError(f"no such action units: {unknown}; there are {list(UNITS)}")
         self._units = dict.fromkeys(UNITS, 0.0) | {unit: float(value) for unit, value in units.items()}
 
     def __getitem__(self, unit: int) -> float:

@@ -5,12 +5,12 @@ Written from the performance alone, by templates and a generator: the same clip 
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
 from emo.corpora.rendered import phrases
-from emo.corpora.rendered.performance import Performance, unit_curves
+from emo.corpora.rendered.performance import Performance, units_at
 from emo.corpora.rendered.tone import Tone
 from emo.corpora.rendered.units import PRESENT
 
@@ -86,9 +86,8 @@ def tone_word(tone: Tone, habit: Tone) -> str:
 
 def _units_at_peak(performance: Performance) -> dict[int, float]:
     """Units that movements (not speech or blinks) make visible at the peak, strongest first."""
-    moment = np.array([performance.peak])
-    curves = unit_curves(performance, moment)
-    levels = {movement.unit: float(curves[movement.unit][0]) for movement in performance.movements}
+    silent = replace(performance, syllables=(), blinks=())
+    levels = units_at(silent, performance.peak)
     seen = [(level, unit) for unit, level in levels.items() if level >= PRESENT]
     return {unit: level for level, unit in sorted(seen, key=lambda pair: (-pair[0], pair[1]))}
 
