@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from emo.canonical import Json
 from emo.digests import sha256_file
@@ -88,4 +88,4 @@ def count_blocks(tensors: Mapping[str, Tensor], prefix: str) -> int:
 def _is_zip(path: Path) -> bool:
     import zipfile
 
-    return cast(bool, zipfile.is_zipfile(path))
+    return zipfile.is_zipfile(path)

@@ -92,7 +92,7 @@ def detect(picture: NDArray[np.uint8]) -> list[Box]:
     if boxes is None:
         return []
     found = [
-        Box(*(float(edge) for edge in box), float(probability))
+        Box(*map(float, box), float(probability))
         for box, probability in zip(boxes, probabilities, strict=True)
         if probability >= MIN_PROBABILITY
     ]

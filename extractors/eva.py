@@ -69,8 +69,8 @@ PRESETS: dict[str, EvaPreset] = {
             licence=Licence(name="MIT", source="https://github.com/baaivision/EVA/tree/master/EVA-01"),
             paper="arXiv 2406.11161 (global encoder of Emotion-LLaMA)",
             note=(
-                "The weights are a file, eva_vit_g.pth of LAVIS (BLIP2 folder), not on the hub. Fetch it, "
-                "then: emo weights convert eva eva_vit_g.pth"
+                "The weights are a file of the LAVIS project, eva_vit_g.pth in its folder BLIP2, not on "
+                "the hub."
             ),
         ),
         choice="first",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from emo.errors import ConfigError
+from emo.errors import CheckpointError, ConfigError
 
 if TYPE_CHECKING:
     import torch
@@ -77,17 +77,16 @@ def pretrained(model_class: Any, folder: str, *, optional: frozenset[str] = froz
     Raises CheckpointError where tensors the model needs are not in the files or have another shape;
     `optional` names those that decide nothing at inference.
     """
-    from emo.errors import CheckpointError
-
     try:
-        model, info = model_class.from_pretrained(
-            folder,
-            local_files_only=True,
-            use_safetensors=True,
-            dtype="float32",
-            attn_implementation="sdpa",
-            output_loading_info=True,
-        )
+        with _quiet():
+            model, info = model_class.from_pretrained(
+                folder,
+                local_files_only=True,
+                use_safetensors=True,
+                dtype="float32",
+                attn_implementation="sdpa",
+                output_loading_info=True,
+            )
     except (OSError, RuntimeError, ValueError) as error:
         raise CheckpointError(f"{folder} does not load as {model_class.__name__}: {error}") from error
     absent = sorted(set(info["missing_keys"]) - optional)
@@ -98,3 +97,19 @@ def pretrained(model_class: Any, folder: str, *, optional: frozenset[str] = froz
         )
     loaded: nn.Module = model
     return loaded
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """transformers without its progress bar and its table of unused tensors: only `cli` draws."""
+    from transformers.utils import logging
+
+    level, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bar:
+            logging.enable_progress_bar()

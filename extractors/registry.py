@@ -12,6 +12,7 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from emo.errors import ConfigError
+from emo.extractors.sources import Source
 from emo.views import Encoder
 
 GROUP = "emo.encoders"
@@ -50,3 +51,12 @@ def make_encoder(name: str, preset: str = "tiny", **options: Any) -> Encoder:
     """
     made: Encoder = encoder_class(name)(preset, **options)
     return made
+
+
+def preset_source(name: str, preset: str) -> Source:
+    """Where the weights of an encoder's preset come from; ConfigError where there is no such preset."""
+    presets = import_module(encoder_class(name).__module__).PRESETS
+    if preset not in presets:
+        raise ConfigError(f"{name} has no preset {preset!r}. It has: {', '.join(presets)}.")
+    source: Source = presets[preset].source
+    return source

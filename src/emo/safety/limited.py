@@ -54,7 +54,7 @@ def run_limited(
         "limits": asdict(limits),
     }
     try:
-        done = subprocess.run(  # noqa: S603 - our own interpreter and module, no shell
+        done = subprocess.run(
             [sys.executable, "-m", "emo.safety.limited"],
             input=json.dumps(order),
             capture_output=True,
