@@ -19,7 +19,9 @@ def load_workspace(path: Path) -> Workspace:
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"{path}: cannot be read as YAML: {error}. `emo init` writes a fresh one.") from error
+        raise ConfigError(
+            f"{path}: cannot be read as YAML: {error}. `emo init` writes a fresh one."
+        ) from error
     data = {} if data is None else data
     if not isinstance(data, dict):
         raise ConfigError(f"{path}: holds {type(data).__name__}, not `key: value` lines.")
@@ -59,7 +61,7 @@ def default_map(workspace: Workspace, root: Path) -> dict[str, Any]:
     store = {"cache": cache}
     return {
         "extract": {"clips": clips, "cache": cache, "encoder": encoders, "preset": workspace.preset},
-        "cache": {verb: store for verb in ("info", "ls", "verify", "export", "import")},
+        "cache": dict.fromkeys(("info", "ls", "verify", "export", "import"), store),
         "llm": {"tiny-base": {"merr": merr, "manifest": clips}},
         "train-head": {
             "cache": cache,

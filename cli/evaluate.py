@@ -13,7 +13,9 @@ from emo.errors import ConfigError
 @click.command()
 @click.option("--model", required=True, type=click.Path(), help="Folder of a trained head or LLaMA stage.")
 @click.option("--manifest", required=True, type=click.Path(), help="Clips with labels, or their folder.")
-@click.option("--cache", type=click.Path(), default="features.zarr", show_default=True, help="The feature store.")
+@click.option(
+    "--cache", type=click.Path(), default="features.zarr", show_default=True, help="The feature store."
+)
 @click.option("--split", default="test", show_default=True, help="Split to score; `all` takes every clip.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the bootstrap.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
@@ -44,6 +46,6 @@ def evaluate(model: str, manifest: str, cache: str, split: str, seed: int, as_js
     scores = scored.scores
     click.echo(
         f"{model} on {split}: weighted F1 {scores.weighted_f1:.3f} "
-        f"[{scored.interval.low:.3f}, {scored.interval.high:.3f}], UAR {scores.uar:.3f}, WAR {scores.war:.3f}, "
-        f"n {scores.n}, invalid {scores.invalid_rate:.1%}"
+        f"[{scored.interval.low:.3f}, {scored.interval.high:.3f}], "
+        f"UAR {scores.uar:.3f}, WAR {scores.war:.3f}, n {scores.n}, invalid {scores.invalid_rate:.1%}"
     )

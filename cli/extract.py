@@ -10,6 +10,7 @@ import click
 from emo.cli.console import Voice, print_json, voice
 
 if TYPE_CHECKING:
+    from emo.config.cache import Durability
     from emo.pipeline.extract import ExtractResult
     from emo.pipeline.plan import ExtractPlan
 
@@ -27,7 +28,9 @@ MOST_LISTED = 20
     show_default=True,
     help="Which weights. tiny is a check of the pipeline, no claim about real emotion.",
 )
-@click.option("--cache", type=click.Path(), default="features.zarr", show_default=True, help="The feature store.")
+@click.option(
+    "--cache", type=click.Path(), default="features.zarr", show_default=True, help="The feature store."
+)
 @click.option("--jobs", type=int, default=0, show_default=True, help="Decoding processes; 0 is one a core.")
 @click.option(
     "--durability", type=click.Choice(["none", "batch", "record"]), default="batch", show_default=True
@@ -45,7 +48,7 @@ def extract(
     preset: str,
     cache: str,
     jobs: int,
-    durability: str,
+    durability: Durability,
     retry_failed: bool,
     redo: bool,
     replace_changed: bool,

@@ -61,7 +61,7 @@ def tiny_base(
     warmup = min(DEFAULTS.warmup_steps, steps)
     config = replace(DEFAULTS, steps=steps, warmup_steps=warmup, seed=seed)
     names = LABEL_SETS.get(labels) or tuple(label.strip() for label in labels.split(",") if label.strip())
-    texts = _training_texts(Path(manifest), Path(merr) if merr else Path(manifest).parent)
+    texts = _training_texts(Path(manifest), Path(merr) if merr else Path(manifest).parent, seed)
     loss: float | None = None
     with voice(ctx).meter("tiny-base") as meter:
         for progress in make_tiny_base(texts, names, Path(out), config):
@@ -75,7 +75,7 @@ def tiny_base(
         click.echo(f"Next: emo train-llm --base {out}")
 
 
-def _training_texts(manifest: Path, merr: Path) -> list[ClipTexts]:
+def _training_texts(manifest: Path, merr: Path, seed: int) -> list[ClipTexts]:
     """Texts of the training clips, as `emo train-llm` splits them."""
     from emo.corpora import read_manifest
     from emo.heads.splits import split_clips
@@ -83,7 +83,7 @@ def _training_texts(manifest: Path, merr: Path) -> list[ClipTexts]:
     from emo.pipeline.merr_texts import read_texts
 
     share = load_recipe("tiny").val_share
-    splits = split_clips(read_manifest(manifest), val_share=share, seed=0)
+    splits = split_clips(read_manifest(manifest), val_share=share, seed=seed)
     return read_texts(merr, splits.train)
 
 

@@ -65,9 +65,13 @@ class LazyVerbs(click.Group):
             formatter.write_dl([(name, help_line) for name, (_, help_line) in VERBS.items()])
 
 
-@click.group(cls=LazyVerbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=LazyVerbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.version_option(package_name="emo-toolkit", prog_name="emo")
-@click.option("--config", type=click.Path(dir_okay=False), help="Workspace file.  [default: emo.yaml, if there]")
+@click.option(
+    "--config", type=click.Path(dir_okay=False), help="Workspace file.  [default: emo.yaml, if there]"
+)
 @click.option("-v", "--verbose", count=True, help="More words; twice for tracebacks.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress, no notes.")
 @click.pass_context
@@ -115,6 +119,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Entry point of the `emo` command."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads of encoder and decoders share the cores
     try:
         code = emo.main(args=given, prog_name="emo", standalone_mode=False)
     except click.ClickException as error:

@@ -12,7 +12,9 @@ from emo.cli.console import SCHEMA_VERSION, voice
 @click.command()
 @click.argument("clips", nargs=-1, required=True, type=click.Path())
 @click.option("--model", required=True, type=click.Path(), help="Folder of a trained head or LLaMA stage.")
-@click.option("--cache", type=click.Path(), default="features.zarr", show_default=True, help="The feature store.")
+@click.option(
+    "--cache", type=click.Path(), default="features.zarr", show_default=True, help="The feature store."
+)
 @click.option("--text", default="", help="What is said, for a single clip without a manifest.")
 @click.option("--no-reasons", is_flag=True, help="Labels only.")
 @click.option("--jobs", type=int, default=0, show_default=True, help="Decoding processes; 0 is one a core.")

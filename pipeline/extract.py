@@ -20,6 +20,7 @@ import joblib
 from emo.cache import open_cache
 from emo.canonical import Json
 from emo.clip import Clip
+from emo.config.cache import Durability
 from emo.corpora.manifest import clips_in
 from emo.digests import StatCache
 from emo.extractors import make_encoder
@@ -69,7 +70,7 @@ def extract(
     retry_failed: bool = False,
     redo: bool = False,
     replace_changed: bool = False,
-    durability: str = "batch",
+    durability: Durability = "batch",
     dry_run: bool = False,
     on_plan: Callable[[ExtractPlan], None] | None = None,
     on_progress: Callable[[ExtractProgress], None] | None = None,
@@ -118,7 +119,7 @@ def extract(
 
 
 def run_plan(
-    plan: ExtractPlan, *, jobs: int = 0, durability: str = "batch", clock: dict[str, float]
+    plan: ExtractPlan, *, jobs: int = 0, durability: Durability = "batch", clock: dict[str, float]
 ) -> Iterator[ExtractProgress]:
     """Encode and store what the plan has to do; yields after each clip. `clock` gathers seconds by step."""
     total = plan.to_do
@@ -175,9 +176,7 @@ def _encode(
     for view in part.encoder.needs:
         found = views[view]
         if isinstance(found, ViewProblem):
-            return Record(
-                clip_id=clip.clip_id, status=found.status, reason=found.reason, input_sha256=digest
-            )
+            return Record(clip_id=clip.clip_id, status=found.status, reason=found.reason, input_sha256=digest)
         got[view] = found
     started = time.monotonic()
     try:
@@ -211,9 +210,7 @@ def _meta(views: dict[View, ViewData]) -> dict[str, Json]:
     return meta
 
 
-def _store(
-    writer: FeatureSink, part: EncoderPlan, record: Record, clock: dict[str, float]
-) -> Failure | None:
+def _store(writer: FeatureSink, part: EncoderPlan, record: Record, clock: dict[str, float]) -> Failure | None:
     started = time.monotonic()
     stored = writer.put(record)
     clock["write"] += time.monotonic() - started

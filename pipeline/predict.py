@@ -62,9 +62,7 @@ def spaces_of(system: System, cache: FeatureCache) -> dict[str, Space]:
     return spaces
 
 
-def _clips(
-    clips: str | os.PathLike[str] | Sequence[str | os.PathLike[str] | Clip], text: str
-) -> list[Clip]:
+def _clips(clips: str | os.PathLike[str] | Sequence[str | os.PathLike[str] | Clip], text: str) -> list[Clip]:
     given = [clips] if isinstance(clips, str | os.PathLike) else list(clips)
     found: list[Clip] = []
     for each in given:

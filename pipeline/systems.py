@@ -1,4 +1,4 @@
-"""Trained systems behind one face: a head and a LLaMA stage both turn clips with cached features into answers.
+"""Trained systems behind one face: a head and a LLaMA stage both turn cached features into answers.
 
 Knows what a trained folder holds and which features it needs; extracts nothing and scores nothing.
 """
@@ -6,7 +6,7 @@ Knows what a trained folder holds and which features it needs; extracts nothing 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -83,7 +83,8 @@ class HeadSystem:
                 clip_id=clip.clip_id,
                 label=self.labels[int(rows[place].argmax())],
                 probabilities=_shares(self.labels, rows[place]),
-                **_presence(batch, place),
+                features=_having(batch, place, True),
+                missing=_having(batch, place, False),
             )
 
 
@@ -130,7 +131,8 @@ class LlamaSystem:
                 label=labels[place],
                 probabilities=_shares(self.labels, shares[place]),
                 text=why[place],
-                **_presence(batch, place),
+                features=_having(batch, place, True),
+                missing=_having(batch, place, False),
             )
 
 
@@ -165,19 +167,10 @@ def answer_all(
     yield from system.answers(clips, batch, reasons=reasons)
 
 
-def without(batch: FeatureBatch, names: Sequence[str]) -> FeatureBatch:
-    """The batch with the named features masked away, as if no clip had them."""
-    masks = {name: mask & (name not in names) for name, mask in batch.masks.items()}
-    return replace(batch, masks=masks)
-
-
 def _shares(labels: Sequence[str], row: np.ndarray[Any, Any]) -> dict[str, float]:
     return {label: round(float(share), 6) for label, share in zip(labels, row, strict=True)}
 
 
-def _presence(batch: FeatureBatch, place: int) -> dict[str, tuple[str, ...]]:
-    there = {name: bool(mask[place]) for name, mask in batch.masks.items()}
-    return {
-        "features": tuple(name for name, present in there.items() if present),
-        "missing": tuple(name for name, present in there.items() if not present),
-    }
+def _having(batch: FeatureBatch, place: int, present: bool) -> tuple[str, ...]:
+    """Names of the features that the clip at `place` has, or lacks."""
+    return tuple(name for name, mask in batch.masks.items() if bool(mask[place]) is present)

@@ -32,9 +32,11 @@ def test_all_mistakes_are_told_at_once_with_the_near_miss(tmp_path):
 
 def test_what_init_writes_is_the_defaults_once_uncommented(tmp_path):
     bare = "\n".join(
-        line.removeprefix("# ") for line in commented_yaml().splitlines() if ": " in line and line.startswith("# ")
+        line.removeprefix("# ")
+        for line in commented_yaml().splitlines()
+        if ": " in line and line.startswith("# ")
     )
-    known = {key: value for key, value in yaml.safe_load(_settings(bare)).items()}
+    known = yaml.safe_load(_settings(bare))
     path = write(tmp_path, yaml.safe_dump(known))
     assert load_workspace(path) == Workspace()
 
