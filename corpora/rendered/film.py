@@ -1,7 +1,7 @@
 """Film: frames and a wave into one mp4 (h264 and aac), and a planned clip rendered into one.
 
 The bytes are the same for the same frames and wave on one build of FFmpeg: one encoder thread, no clock
-and no library version in the file. Another build may compress differently; frames and wave do not change.
+and no library version in the file. Another build may compress the same frames and wave differently.
 """
 
 from __future__ import annotations

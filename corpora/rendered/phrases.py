@@ -8,24 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-# What a unit does, and to what; an adverb of strength may stand before both.
-UNIT_PHRASES: Mapping[int, tuple[tuple[str, ...], str]] = {
-    1: (("raised", "lifted"), "inner brows"),
-    2: (("raised", "lifted"), "outer brows"),
-    4: (("lowered", "knitted"), "brows"),
-    5: (("widened", "wide open"), "eyes"),
-    6: (("raised", "lifted"), "cheeks"),
-    7: (("tightened", "narrowed"), "eyelids"),
-    9: (("wrinkled", "creased"), "nose"),
-    10: (("raised", "curled"), "upper lip"),
-    12: (("raised", "lifted"), "lip corners"),
-    14: (("tightened", "dimpled"), "lip corners"),
-    15: (("lowered", "drooping"), "lip corners"),
-    17: (("raised", "pushed up"), "chin"),
-    20: (("stretched", "drawn out"), "lips"),
-    23: (("tightened", "pressed"), "lips"),
-    25: (("parted", "opened"), "lips"),
-    26: (("lowered", "dropped"), "jaw"),
+# Article, what a unit does, and to what; an adverb of strength may stand before the verb.
+UNIT_PHRASES: Mapping[int, tuple[str, tuple[str, ...], str]] = {
+    1: ("", ("raised", "lifted"), "inner brows"),
+    2: ("", ("raised", "lifted"), "outer brows"),
+    4: ("", ("lowered", "knitted"), "brows"),
+    5: ("", ("widened", "opened"), "eyes"),
+    6: ("", ("raised", "lifted"), "cheeks"),
+    7: ("", ("tightened", "narrowed"), "eyelids"),
+    9: ("a ", ("wrinkled", "creased"), "nose"),
+    10: ("a ", ("raised", "curled"), "upper lip"),
+    12: ("", ("raised", "lifted"), "lip corners"),
+    14: ("", ("tightened", "dimpled"), "lip corners"),
+    15: ("", ("lowered", "drooping"), "lip corners"),
+    17: ("a ", ("raised", "pushed up"), "chin"),
+    20: ("", ("stretched", "drawn out"), "lips"),
+    23: ("", ("tightened", "pressed"), "lips"),
+    25: ("", ("parted", "opened"), "lips"),
+    26: ("a ", ("lowered", "dropped"), "jaw"),
 }
 # From which intensity (0..1) on an adverb is used; the last that fits counts.
 STRENGTHS: tuple[tuple[float, str], ...] = ((0.0, "slightly "), (0.4, ""), (0.75, "strongly "))
@@ -43,12 +43,12 @@ TONE_WORDS: Mapping[str, tuple[float, str, str]] = {
 }
 PLAIN_TONE = "even"
 
-STILL_FACES: tuple[str, ...] = ("a still face", "a face at rest")
+STILL_FACES: tuple[str, ...] = ("no clear movement", "hardly any movement")
 
 FACE_SENTENCES: tuple[str, ...] = (
     "The person shows {face}.",
     "The face shows {face}.",
-    "There is {face}.",
+    "We see {face}.",
     "In the picture we see {face}.",
 )
 TONE_SENTENCES: tuple[str, ...] = (
@@ -60,15 +60,15 @@ TEXT_SENTENCES: tuple[str, ...] = ('The subtitle says: "{text}"', 'The words are
 
 BOTH_AGREE: tuple[str, ...] = (
     "The face shows {face}, and the {tone} voice fits that.",
-    "The {tone} voice goes well with {face}.",
+    "The {tone} voice fits the face, which shows {face}.",
 )
 FACE_LEADS: tuple[str, ...] = (
     "The face shows {face}, while the {tone} voice says less.",
-    "The {tone} voice says little, but there is {face}.",
+    "The {tone} voice says little, but we see {face}.",
 )
 VOICE_LEADS: tuple[str, ...] = (
-    "The face with {face} says less than the {tone} voice.",
-    "There is {face}, but the {tone} voice says more.",
+    "The {tone} voice says more than the face, which shows {face}.",
+    "We see {face}, but the {tone} voice says more.",
 )
 REASONS: Mapping[str, tuple[str, ...]] = {
     "neutral": ("Nothing stands out from how the person always is.", "The person is calm and at ease."),

@@ -65,9 +65,9 @@ def write_subtitle(rng: np.random.Generator) -> str:
 
 def phrase_unit(unit: int, intensity: float, rng: np.random.Generator) -> str:
     """For example "slightly raised cheeks" for unit 6 at 0.3."""
-    verbs, part = phrases.UNIT_PHRASES[unit]
+    article, verbs, part = phrases.UNIT_PHRASES[unit]
     adverb = [word for least, word in phrases.STRENGTHS if intensity >= least][-1]
-    return f"{adverb}{_pick(verbs, rng)} {part}"
+    return f"{article}{adverb}{_pick(verbs, rng)} {part}"
 
 
 def tone_word(tone: Tone, habit: Tone) -> str:

@@ -86,7 +86,7 @@ def test_intensity_becomes_an_adverb():
     rng = np.random.default_rng(0)
     assert phrase_unit(6, 0.25, rng).startswith("slightly ")
     assert phrase_unit(6, 0.9, rng).startswith("strongly ")
-    assert phrase_unit(6, 0.5, rng).split()[0] in phrases.UNIT_PHRASES[6][0]
+    assert phrase_unit(6, 0.5, rng).split()[0] in phrases.UNIT_PHRASES[6][1]
 
 
 def test_every_drawn_unit_has_words():
