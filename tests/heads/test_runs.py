@@ -24,7 +24,7 @@ def clips(kit):
 
 @pytest.fixture
 def config(kit):
-    return replace(kit.config, epochs=40, learning_rate=1e-2)
+    return replace(kit.config, epochs=14, learning_rate=1e-2)
 
 
 def test_fusion_beats_each_feature_and_shuffled_features_are_chance(kit, clips, config):
