@@ -1,0 +1,142 @@
+"""SIGKILL at any instant: nothing acknowledged is lost, nothing is wrong, the next run just goes on."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import numpy as np
+import pytest
+
+from emo.cache import fsops, open_cache, verify_cache
+
+SEAM = ("pwrite", "write", "fdatasync", "link", "rename", "ftruncate", "unlink", "make_folder", "sync_folder")
+
+EXTRACT = textwrap.dedent(
+    """
+    import sys, time
+    from pathlib import Path
+    import numpy as np
+    from emo.cache import open_cache
+    from emo.records import Record
+    from emo.spec import ArrayLayout, FeatureSpec
+
+    spec = FeatureSpec(
+        encoder="hubert", weights={}, recipe={}, recipe_version=1,
+        arrays={name: ArrayLayout(kind=name, dim=6) for name in ("frames", "utterance")} | {
+            "tokens": ArrayLayout(kind="tokens", dim=6, tokens=2)},
+    )
+    space = open_cache(sys.argv[1], "a").create(spec, shard_bytes=20_000)
+    wanted = {f"clip{number}": bytes([number]) * 32 for number in range(40)}
+    print("started", flush=True)
+    with space.writer("batch", batch_records=4, publish_records=8) as writer:
+        for clip_id in space.missing(wanted):
+            rng = np.random.default_rng(int(clip_id[4:]))
+            writer.put(Record(
+                clip_id=clip_id, input_sha256=wanted[clip_id],
+                arrays={"frames": rng.normal(size=(20, 6)), "utterance": rng.normal(size=6),
+                        "tokens": rng.normal(size=(2, 6))},
+            ))
+            time.sleep(0.002)
+            print(writer.acknowledged, flush=True)
+    """
+)
+
+
+def extract(path):
+    return subprocess.Popen([sys.executable, "-c", EXTRACT, str(path)], stdout=subprocess.PIPE, text=True)
+
+
+def test_a_store_killed_at_random_instants_equals_an_uninterrupted_one(tmp_path, plain_records):
+    whole, torn = tmp_path / "whole.zarr", tmp_path / "torn.zarr"
+    assert extract(whole).communicate() and plain_records(whole)
+    rng, stored = random.Random(3), 0
+    for _ in range(5):
+        process = extract(torn)
+        process.stdout.readline()
+        time.sleep(rng.uniform(0.0, 0.25))
+        process.send_signal(signal.SIGKILL)
+        acknowledged = [int(line) for line in process.stdout.read().split() if line.isdecimal()]
+        process.wait()
+        process.stdout.close()
+        stored += max(acknowledged, default=0)
+        assert len(open_cache(torn)["hubert"]) >= min(stored, 40)
+    extract(torn).communicate()
+    expected, found = plain_records(whole), plain_records(torn)
+    assert len(expected) == 120
+    assert set(found) == set(expected)
+    for key, values in expected.items():
+        np.testing.assert_array_equal(found[key], values)
+    assert verify_cache(torn).to_json()["bad"] == []
+    assert len(open_cache(torn)["hubert"].index) == 40
+
+
+def count_calls(run, at=None):
+    """Run with every call of the seam counted; at call number `at` the process dies on the spot."""
+    calls = 0
+
+    def counted(real):
+        def call(*args, **settings):
+            nonlocal calls
+            calls += 1
+            if calls == at:
+                os.kill(os.getpid(), signal.SIGKILL)
+            # a kill of the process loses nothing that was written, so syncing would only take time
+            return None if "sync" in real.__name__ else real(*args, **settings)
+
+        return call
+
+    originals = {name: getattr(fsops, name) for name in SEAM}
+    for name, real in originals.items():
+        setattr(fsops, name, counted(real))
+    try:
+        run()
+    finally:
+        for name, real in originals.items():
+            setattr(fsops, name, real)
+    return calls
+
+
+@pytest.fixture
+def one_run(make_spec, make_records):
+    """One small extraction: make the cache if need be, store what is missing, a canary too."""
+
+    def run(path, durability="batch"):
+        space = open_cache(path, "a").create(make_spec(), shard_bytes=800)
+        space.write_canary({"frames": np.ones((2, 6))})
+        records = make_records(5)
+        wanted = space.missing({item.clip_id: item.input_sha256 for item in records})
+        with space.writer(durability, batch_records=2, publish_records=3) as writer:
+            for item in records:
+                if item.clip_id in wanted:
+                    writer.put(item)
+
+    return run
+
+
+def test_a_kill_before_any_call_of_the_file_system_leaves_a_store_that_resumes(
+    tmp_path, one_run, make_records, assert_holds, plain_records
+):
+    total = count_calls(lambda: one_run(tmp_path / "whole.zarr"))
+    expected = plain_records(tmp_path / "whole.zarr")
+    assert total > 150
+    for at in range(1, total, 11):
+        path = tmp_path / f"{at}.zarr"
+        child = os.fork()
+        if child == 0:
+            count_calls(lambda path=path: one_run(path), at)
+            os._exit(1)
+        _, status = os.waitpid(child, 0)
+        assert os.WIFSIGNALED(status), f"call {at} was never reached"
+        if path.exists():
+            assert verify_cache(path).bad == [], f"killed before call {at}"
+        one_run(path, "none")
+        assert_holds(open_cache(path)["hubert"], make_records(5))
+        if at % 2 == 0:
+            found = plain_records(path)
+            assert {key: values.tobytes() for key, values in found.items()} == {
+                key: values.tobytes() for key, values in expected.items()
+            }
