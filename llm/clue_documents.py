@@ -8,6 +8,7 @@ clips, so that no document can be answered from the subtitle alone. Knows texts,
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -23,6 +24,8 @@ T = TypeVar("T")
 EXPLAIN = "explain"
 TASKS_SHOWN = ("emotion", "caption", "reason", EXPLAIN)
 OTHER_LABEL = 0.5  # share of explanations asked for any label: they must name it whatever the hints say
+COMMON = 0.4  # a word in the clues of more than this share of clips tells nothing
+WHOLE_PHRASE = 0.3  # share of the clues that stand there in full
 LABEL_HINTS = 0.2  # share of the hints that are a label's own name
 PATCHES_SLOT = "eva_patches"
 
@@ -53,6 +56,7 @@ class ClueWriter:
     ) -> None:
         self._labels, self._template = tuple(labels), template
         self._purity, self._most = purity, most
+        self._common = _common_words(texts)
         self._tasks = [TASKS[name] for name in TASKS_SHOWN]
         self._said = [text.text for text in texts]
         self._by_label = {label: [one for one in texts if one.label == label] for label in labels}
@@ -92,7 +96,7 @@ class ClueWriter:
         for clue in clip.clues:
             hints.insert(int(rng.integers(len(hints) + 1)), clue)
         short = [
-            _word(rng, _pick(rng, clip.clues)) if rng.random() < 0.7 else self._hint(clip.label, rng)
+            self._word(rng, _pick(rng, clip.clues)) if rng.random() < 0.7 else self._hint(clip.label, rng)
             for _ in range(slots)
         ]
         filled = []
@@ -105,18 +109,23 @@ class ClueWriter:
                 filled.append(" " + short.pop())
         return tuple(filled)
 
+    def _word(self, rng: Generator, phrase: str) -> str:
+        """One telling word of a phrase, or now and then all of them."""
+        words = [word for word in phrase.split() if word not in self._common] or phrase.split()
+        return " ".join(words) if rng.random() < WHOLE_PHRASE else _pick(rng, words)
+
     def _hint(self, label: str, rng: Generator) -> str:
         shown = label if rng.random() < self._purity else _pick(rng, self._labels)
         if rng.random() < LABEL_HINTS:
             return shown
-        return _word(rng, _pick(rng, self._clues[shown]))
+        return self._word(rng, _pick(rng, self._clues[shown]))
 
 
 def _pick(rng: Generator, items: Sequence[T]) -> T:
     return items[int(rng.integers(len(items)))]
 
 
-def _word(rng: Generator, phrase: str) -> str:
-    """One word of a phrase, or the phrase."""
-    words = phrase.split()
-    return phrase if len(words) == 1 or rng.random() < 0.3 else _pick(rng, words)
+def _common_words(texts: Sequence[ClipTexts]) -> frozenset[str]:
+    """Words in the clues of most clips: they hint at nothing."""
+    counts = Counter(word for text in texts for word in {w for clue in text.clues for w in clue.split()})
+    return frozenset(word for word, count in counts.items() if count > COMMON * len(texts))
