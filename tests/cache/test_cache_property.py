@@ -44,7 +44,7 @@ def record(number, clip_id, rows, what):
     return Record(clip_id=clip_id, arrays=kept, input_sha256=digest, meta={"number": number})
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(st.lists(puts, max_size=25), st.integers(64, 200))
 def test_any_history_of_writes_ends_in_the_last_record_of_each_clip(history, shard_rows):
     with tempfile.TemporaryDirectory() as folder:
@@ -75,7 +75,7 @@ def test_any_history_of_writes_ends_in_the_last_record_of_each_clip(history, sha
         assert (checked.records, checked.bad, checked.orphans) == (len(expected), [], [])
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(st.lists(st.text(max_size=12), max_size=40), st.integers(0, 40))
 def test_a_text_chunk_gives_back_any_prefix(texts, count):
     column, count = Column("reason"), min(count, len(texts))
