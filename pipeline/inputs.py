@@ -27,7 +27,9 @@ def input_digest(clip: Clip, needs: Collection[View], files: StatCache) -> bytes
             "end": clip.end,
             "region": None,
         }
-        if clip.au_path is not None and any(isinstance(view, FrameView) and view.choice == "peak" for view in needs):
+        if clip.au_path is not None and any(
+            isinstance(view, FrameView) and view.choice == "peak" for view in needs
+        ):
             reads["au"] = files.sha256(clip.au_path)
     except OSError:
         return NO_INPUT

@@ -100,7 +100,9 @@ def make_plan(
                     )
                 )
         parts.append(EncoderPlan(encoder=encoder, space=space, inputs=inputs, to_do=frozenset(to_do)))
-    return ExtractPlan(clips=clips, parts=parts, already=already, failed_before=tuple(failed), ignored=ignored)
+    return ExtractPlan(
+        clips=clips, parts=parts, already=already, failed_before=tuple(failed), ignored=ignored
+    )
 
 
 def _refuse_other_media(space: Space, inputs: dict[str, bytes]) -> None:
