@@ -92,7 +92,7 @@ def detect(picture: NDArray[np.uint8]) -> list[Box]:
     if boxes is None:
         return []
     found = [
-        Box(*map(float, box), float(probability))
+        Box(float(box[0]), float(box[1]), float(box[2]), float(box[3]), float(probability))
         for box, probability in zip(boxes, probabilities, strict=True)
         if probability >= MIN_PROBABILITY
     ]

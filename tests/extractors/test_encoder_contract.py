@@ -1,0 +1,66 @@
+"""Every encoder of the table keeps the contract, with its tiny weights."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from emo.errors import ConfigError
+from emo.extractors import ENCODERS, make_encoder
+from emo.extractors.media import read_views
+from emo.records import why_unusable
+from emo.testing import EncoderTests
+
+
+@pytest.fixture(params=sorted(ENCODERS), scope="module")
+def encoder(request):
+    return make_encoder(request.param, device="cpu")
+
+
+class TestEveryEncoder(EncoderTests):
+    pass
+
+
+def test_making_every_encoder_leaves_torch_unloaded():
+    code = (
+        "import sys; from emo.extractors import ENCODERS, make_encoder\n"
+        "for name in ENCODERS: make_encoder(name).spec.fingerprint\n"
+        "assert not {'torch', 'transformers', 'timm', 'av'} & set(sys.modules), sorted(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_importing_media_leaves_torch_unloaded():
+    code = "import sys; import emo.extractors.media; assert not {'torch', 'av'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_an_unknown_encoder_is_answered_with_the_known_ones():
+    with pytest.raises(ConfigError, match="eva, hubert, mae, videomae"):
+        make_encoder("wav2vec")
+
+
+def test_an_unknown_preset_is_answered_with_the_known_ones():
+    with pytest.raises(ConfigError, match="paper, base, tiny"):
+        make_encoder("hubert", "huge")
+
+
+def test_one_reading_of_a_clip_feeds_all_encoders(clips, clip_of, good):
+    encoders = [make_encoder(name, device="cpu") for name in ENCODERS]
+    needs = frozenset().union(*(encoder.needs for encoder in encoders))
+    views = {view: good(found) for view, found in read_views(clip_of(clips["face.mp4"]), needs).items()}
+    for encoder in encoders:
+        (arrays,) = encoder.encode([{view: views[view] for view in encoder.needs}])
+        for name, array in arrays.items():
+            assert why_unusable(array) is None, (encoder.spec.encoder, name)
+
+
+def test_tiny_features_of_different_clips_differ_in_every_token(clips, clip_of, good):
+    encoder = make_encoder("eva", device="cpu")
+    (view,) = encoder.needs
+    both = [
+        {view: good(read_views(clip_of(clips[name]), [view])[view])} for name in ("face.mp4", "blank.mp4")
+    ]
+    first, second = (arrays["tokens"] for arrays in encoder.encode(both))
+    assert np.abs(first - second).max(axis=1).min() > 1e-3
