@@ -15,10 +15,9 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import numpy as np
 
 from emo.canonical import Json
-from emo.errors import CheckpointError
 from emo.extractors import tiny
 from emo.extractors.detector import DETECTOR_RECIPE
-from emo.extractors.inference import FrozenModel, pretrained, to_numpy
+from emo.extractors.inference import FrozenModel, pretrained, timm_model, to_numpy
 from emo.extractors.pixels import CLIP_MEAN, CLIP_STD, normalise, squash
 from emo.extractors.sources import TINY, Source
 from emo.extractors.weights import Weights, choose, find_weights
@@ -35,6 +34,7 @@ Norm = Literal["identity", "trained"]
 
 RECIPE_VERSION = 1
 MOST_FRAMES = 8  # frames in one forward pass
+EVA02_PATCH = 14
 
 TINY_CONFIG: dict[str, Json] = {
     "hidden_size": 96,
@@ -81,6 +81,7 @@ PRESETS: dict[str, EvaPreset] = {
     "base": EvaPreset(
         source=Source(
             repo="timm/eva02_base_patch14_224.mim_in22k",
+            revision="b9c2df22a405c51ed1f3a495ade3135d77a35b61",
             licence=Licence(
                 name="MIT", source="https://huggingface.co/timm/eva02_base_patch14_224.mim_in22k"
             ),
@@ -157,7 +158,7 @@ class Eva:
             recipe_version=RECIPE_VERSION,
             arrays={"tokens": _layout(found.config, chosen.side)},
             precision=precision,
-            preset=preset,
+            preset=found.preset,
             licence=found.licence,
         )
 
@@ -193,10 +194,8 @@ class Eva:
 
 def _layout(config: Mapping[str, Json], side: int) -> ArrayLayout:
     if "architecture" in config:  # timm
-        told = cast("dict[str, Any]", config["pretrained_cfg"])
-        patch = cast(int, (cast("dict[str, Any]", config.get("model_args") or {})).get("patch_size", 14))
-        dim = cast(int, config["num_features"])
-        side = told["input_size"][-1]
+        arguments = cast("dict[str, int]", config.get("model_args") or {})
+        patch, dim = arguments.get("patch_size", EVA02_PATCH), cast(int, config["num_features"])
     else:
         patch, dim = cast(int, config["patch_size"]), cast(int, config["hidden_size"])
     return ArrayLayout(kind="tokens", dim=dim, tokens=1 + (side // patch) ** 2)
@@ -206,26 +205,9 @@ def _load(found: Weights) -> nn.Module:
     if found.folder is None:
         return tiny.load("eva", build_tiny())
     if "architecture" in found.config:
-        return _load_timm(found)
+        from timm.models.eva import checkpoint_filter_fn
+
+        return timm_model(found.folder, found.config, checkpoint_filter_fn)
     from transformers import Blip2VisionModel
 
     return pretrained(Blip2VisionModel, os.fspath(found.folder))
-
-
-def _load_timm(found: Weights) -> nn.Module:
-    import timm
-    from safetensors.torch import load_file
-
-    assert found.folder is not None
-    arguments = cast("dict[str, Any]", found.config.get("model_args") or {})
-    model: nn.Module = timm.create_model(
-        str(found.config["architecture"]), pretrained=False, num_classes=0, **arguments
-    )
-    tensors = load_file(found.folder / "model.safetensors")
-    problems = model.load_state_dict({key: value.float() for key, value in tensors.items()}, strict=False)
-    if problems.missing_keys:
-        raise CheckpointError(
-            f"{found.folder} lacks {len(problems.missing_keys)} tensors of {found.config['architecture']}, "
-            f"such as {problems.missing_keys[0]}. These are weights of another model."
-        )
-    return model

@@ -6,10 +6,11 @@ Source: Hsu et al. 2021, arXiv 2106.07447. The `paper` preset is Emotion-LLaMA's
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -150,7 +151,7 @@ class Hubert:
             recipe_version=RECIPE_VERSION,
             arrays=_arrays(found.config),
             precision=precision,
-            preset=preset,
+            preset=found.preset,
             licence=found.licence,
         )
 
@@ -160,11 +161,12 @@ class Hubert:
             "normalise": self._normalise,
             "rate": self._view.rate,
             "resampler": "soxr HQ",
+            "hop": math.prod(self._strides),
             "shortest": self._shortest,
             "utterance": "mean over frames",
         }
 
-    def encode(self, batch: Sequence[Mapping[Any, Any]] | Sequence[Views]) -> list[dict[str, Array]]:
+    def encode(self, batch: Sequence[Views]) -> list[dict[str, Array]]:
         """`frames` (T, D) and `utterance` (D,) of each clip, float32."""
         sounds = [self._prepare(views[self._view].array) for views in batch]
         results: list[dict[str, Array]] = [{} for _ in sounds]

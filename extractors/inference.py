@@ -5,13 +5,16 @@ Knows devices and precisions; knows no encoder.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from emo.canonical import Json
 from emo.errors import CheckpointError, ConfigError
 
 if TYPE_CHECKING:
@@ -91,12 +94,45 @@ def pretrained(model_class: Any, folder: str, *, optional: frozenset[str] = froz
         raise CheckpointError(f"{folder} does not load as {model_class.__name__}: {error}") from error
     absent = sorted(set(info["missing_keys"]) - optional)
     if absent:
-        raise CheckpointError(
-            f"{folder} lacks {len(absent)} tensors of {model_class.__name__}, such as {absent[0]}. "
-            "These are weights of another model."
-        )
+        raise CheckpointError(_absent(folder, model_class.__name__, absent))
     loaded: nn.Module = model
     return loaded
+
+
+def timm_model(
+    folder: str | os.PathLike[str],
+    config: Mapping[str, Json],
+    translate: Callable[[dict[str, torch.Tensor], nn.Module], dict[str, torch.Tensor]],
+    **build: Any,
+) -> nn.Module:
+    """The timm model that `config` (timm's config.json) names, without a head, with the folder's weights.
+
+    `translate` is timm's own renaming of tensors for that family. Raises CheckpointError where tensors the
+    model needs are missing or have another shape.
+    """
+    import timm
+    from safetensors.torch import load_file
+
+    arguments = cast("dict[str, Any]", config.get("model_args") or {})
+    name = str(config["architecture"])
+    model: nn.Module = timm.create_model(name, pretrained=False, num_classes=0, **build, **arguments)
+    tensors = load_file(Path(folder) / "model.safetensors")
+    try:
+        problems = model.load_state_dict(
+            translate({key: value.float() for key, value in tensors.items()}, model), strict=False
+        )
+    except RuntimeError as error:
+        raise CheckpointError(f"{folder} does not load as {name}: {error}") from error
+    if problems.missing_keys:
+        raise CheckpointError(_absent(os.fspath(folder), name, problems.missing_keys))
+    return model
+
+
+def _absent(folder: str, name: str, missing: Sequence[str]) -> str:
+    return (
+        f"{folder} lacks {len(missing)} tensors of {name}, such as {missing[0]}. "
+        "These are weights of another model."
+    )
 
 
 @contextmanager

@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import numpy as np
 
 from emo.canonical import Json
-from emo.errors import CheckpointError
 from emo.extractors import tiny
 from emo.extractors.detector import DETECTOR_RECIPE
-from emo.extractors.inference import FrozenModel, to_numpy
+from emo.extractors.inference import FrozenModel, timm_model, to_numpy
 from emo.extractors.pixels import IMAGENET_MEAN, IMAGENET_STD, Triple, normalise
 from emo.extractors.sources import TINY, Source
 from emo.extractors.weights import choose, find_weights
@@ -142,7 +141,7 @@ class Mae:
             recipe_version=RECIPE_VERSION,
             arrays=_arrays(found.config),
             precision=precision,
-            preset=preset,
+            preset=found.preset,
             licence=found.licence,
         )
 
@@ -180,23 +179,6 @@ def _arrays(config: Mapping[str, Json]) -> dict[str, ArrayLayout]:
 def _load(folder: os.PathLike[str] | None, config: Mapping[str, Json]) -> nn.Module:
     if folder is None:
         return tiny.load("mae", build_tiny())
-    import timm
-    from safetensors.torch import load_file
+    from timm.models.vision_transformer import checkpoint_filter_fn
 
-    arguments = cast("dict[str, Any]", config.get("model_args") or {})
-    model: nn.Module = timm.create_model(
-        str(config["architecture"]),
-        pretrained=False,
-        num_classes=0,
-        global_pool="",
-        fc_norm=False,
-        **arguments,
-    )
-    tensors = load_file(os.path.join(folder, "model.safetensors"))  # noqa: PTH118
-    problems = model.load_state_dict({key: value.float() for key, value in tensors.items()}, strict=False)
-    if problems.missing_keys:
-        raise CheckpointError(
-            f"{folder} lacks {len(problems.missing_keys)} tensors of {config['architecture']}, "
-            f"such as {problems.missing_keys[0]}. These are weights of another model."
-        )
-    return model
+    return timm_model(folder, config, checkpoint_filter_fn, global_pool="", fc_norm=False)

@@ -134,7 +134,7 @@ class VideoMae:
             recipe_version=RECIPE_VERSION,
             arrays=_arrays(found.config),
             precision=precision,
-            preset=preset,
+            preset=found.preset,
             licence=found.licence,
         )
 

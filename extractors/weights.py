@@ -27,12 +27,16 @@ CONFIGS = {"config.json": "config", "preprocessor_config.json": "preprocessor"}
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Weights:
-    """Weights that are on this machine: their folder (None for tiny), configs, digests by role."""
+    """Weights that are on this machine: their folder (None for tiny), configs, digests by role.
+
+    `preset` is what specs are labelled with: a substitute never carries the name of what it stands for.
+    """
 
     folder: Path | None
     config: Mapping[str, Json]
     digests: Mapping[str, str]
     licence: Licence
+    preset: str
     preprocessor: Mapping[str, Json] = field(default_factory=dict)
 
 
@@ -60,7 +64,11 @@ def find_weights(
         config = shipped["config"]
         assert isinstance(config, dict)
         return Weights(
-            folder=None, config=config, digests={"model": str(shipped["sha256"])}, licence=source.licence
+            folder=None,
+            config=config,
+            digests={"model": str(shipped["sha256"])},
+            licence=source.licence,
+            preset=preset,
         )
     where = Path(folder) if folder is not None else weights_folder(encoder, preset)
     if not (where / "config.json").exists():
@@ -72,6 +80,7 @@ def find_weights(
         preprocessor=_read_json(where / "preprocessor_config.json"),
         digests=_digests(where),
         licence=_licence(card) or source.licence,
+        preset=f"{preset}-substitute" if card.get("substitute") else preset,
     )
 
 
