@@ -62,11 +62,12 @@ def default_map(workspace: Workspace, root: Path) -> dict[str, Any]:
     return {
         "extract": {"clips": clips, "cache": cache, "encoder": encoders, "preset": workspace.preset},
         "cache": dict.fromkeys(("info", "ls", "verify", "export", "import"), store),
-        "llm": {"tiny-base": {"merr": merr, "manifest": clips}},
+        "llm": {"tiny-base": {"merr": merr, "manifest": clips, "labels": workspace.labels}},
         "train-head": {
             "cache": cache,
             "manifest": clips,
-            "features": _names_at(workspace),
+            "features": encoders,
+            "labels": workspace.labels,
             "head": workspace.head,
             "out": str(runs / "head"),
             "seed": workspace.seed,
@@ -74,6 +75,7 @@ def default_map(workspace: Workspace, root: Path) -> dict[str, Any]:
         "train-llm": {
             "cache": cache,
             "manifest": clips,
+            "features": encoders,
             "merr": merr,
             "base": _base(workspace, root),
             "recipe": workspace.recipe,
@@ -83,10 +85,6 @@ def default_map(workspace: Workspace, root: Path) -> dict[str, Any]:
         "predict": {"cache": cache, "preset": workspace.preset, "model": _first_run(runs)},
         "evaluate": {"cache": cache, "manifest": clips, "model": _first_run(runs)},
     }
-
-
-def _names_at(workspace: Workspace) -> str:
-    return ",".join(workspace.encoders)
 
 
 def _base(workspace: Workspace, root: Path) -> str | None:

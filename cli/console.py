@@ -94,6 +94,18 @@ def print_json(payload: dict[str, object]) -> None:
     click.echo(json.dumps({"schema_version": SCHEMA_VERSION, **payload}, ensure_ascii=False))
 
 
+def quieten_transformers() -> None:
+    """No bars and no warnings of transformers and peft between ours."""
+    import warnings
+
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
+    for package in ("transformers", "peft"):
+        warnings.filterwarnings("ignore", module=package)
+
+
 class _Silent:
     def update(self, done: float, total: float, note: str = "") -> None:
         pass

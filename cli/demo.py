@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from emo.cli.console import print_json, voice
+from emo.cli.console import print_json, quieten_transformers, voice
 
 
 @click.command()
@@ -35,6 +35,7 @@ def demo(
 
     config = replace(QUICK if quick else DemoConfig(), seed=seed)
     config = replace(config, clips=clips) if clips else config
+    quieten_transformers()
     speaker = voice(ctx)
     with speaker.steps() as steps:
         result = run_demo(Path(out), config, jobs=jobs, on_event=steps.show)

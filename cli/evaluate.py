@@ -6,13 +6,19 @@ from pathlib import Path
 
 import click
 
-from emo.cli.console import print_json
+from emo.cli.console import print_json, quieten_transformers
 from emo.errors import ConfigError
 
 
 @click.command()
 @click.option("--model", required=True, type=click.Path(), help="Folder of a trained head or LLaMA stage.")
-@click.option("--manifest", required=True, type=click.Path(), help="Clips with labels, or their folder.")
+@click.option(
+    "--manifest",
+    default=".",
+    show_default=True,
+    type=click.Path(),
+    help="Clips with labels, or their folder.",
+)
 @click.option(
     "--cache", type=click.Path(), default="features.zarr", show_default=True, help="The feature store."
 )
@@ -34,6 +40,7 @@ def evaluate(model: str, manifest: str, cache: str, split: str, seed: int, as_js
     from emo.pipeline.score import score_answers
     from emo.pipeline.systems import answer_all, load_system
 
+    quieten_transformers()
     clips = [clip for clip in clips_in(Path(manifest))[0] if split in ("all", clip.split)]
     if not clips:
         raise ConfigError(f"{manifest}: no clips in split {split!r}. `--split all` takes every clip.")

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from emo.cli.console import print_json, voice
+from emo.cli.console import print_json, quieten_transformers, voice
 from emo.config.llm import TinyBaseConfig
 
 if TYPE_CHECKING:
     from emo.llm.examples import ClipTexts
 
 DEFAULTS = TinyBaseConfig()
+TINY_BASE = "tiny-base"
 
 
 @click.group()
@@ -28,10 +29,12 @@ def llm() -> None:
 
 
 @llm.command("tiny-base")
-@click.option("--manifest", type=click.Path(), required=True, help="Clips with labels and splits.")
+@click.option(
+    "--manifest", type=click.Path(), default=".", show_default=True, help="Clips with labels and splits."
+)
 @click.option("--merr", type=click.Path(), help="Folder of MERR JSON.  [default: the manifest's folder]")
 @click.option("--labels", default="mer2023", show_default=True, help="mer2023, merr, dfew or LABEL,LABEL...")
-@click.option("--out", type=click.Path(file_okay=False), default="tiny-base", show_default=True)
+@click.option("--out", type=click.Path(file_okay=False), default=TINY_BASE, show_default=True)
 @click.option("--steps", type=click.IntRange(1), default=DEFAULTS.steps, show_default=True)
 @click.option("--seed", type=int, default=DEFAULTS.seed, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
@@ -61,7 +64,7 @@ def tiny_base(
     warmup = min(DEFAULTS.warmup_steps, steps)
     config = replace(DEFAULTS, steps=steps, warmup_steps=warmup, seed=seed)
     names = LABEL_SETS.get(labels) or tuple(label.strip() for label in labels.split(",") if label.strip())
-    texts = _training_texts(Path(manifest), Path(merr) if merr else Path(manifest).parent, seed)
+    texts = _training_texts(Path(manifest), merr_folder(manifest, merr), seed)
     loss: float | None = None
     with voice(ctx).meter("tiny-base") as meter:
         for progress in make_tiny_base(texts, names, Path(out), config):
@@ -77,23 +80,19 @@ def tiny_base(
 
 def _training_texts(manifest: Path, merr: Path, seed: int) -> list[ClipTexts]:
     """Texts of the training clips, as `emo train-llm` splits them."""
-    from emo.corpora import read_manifest
+    from emo.corpora import clips_in
     from emo.heads.splits import split_clips
     from emo.llm.recipe import load_recipe
     from emo.pipeline.merr_texts import read_texts
 
     share = load_recipe("tiny").val_share
-    splits = split_clips(read_manifest(manifest), val_share=share, seed=seed)
+    splits = split_clips(clips_in(manifest)[0], val_share=share, seed=seed)
     return read_texts(merr, splits.train)
 
 
-def quieten_transformers() -> None:
-    """No bars and no warnings of transformers between ours."""
-    import warnings
-
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()
-    logging.set_verbosity_error()
-    warnings.filterwarnings("ignore", module="transformers")
-    warnings.filterwarnings("ignore", module="peft")
+def merr_folder(manifest: str, merr: str | None) -> Path:
+    """Where the MERR JSON is: as given, else beside the manifest."""
+    if merr:
+        return Path(merr)
+    place = Path(manifest)
+    return place if place.is_dir() else place.parent

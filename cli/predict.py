@@ -6,7 +6,7 @@ import json
 
 import click
 
-from emo.cli.console import SCHEMA_VERSION, voice
+from emo.cli.console import SCHEMA_VERSION, quieten_transformers, voice
 
 
 @click.command()
@@ -40,6 +40,7 @@ def predict(
     """
     from emo.pipeline.predict import predict as run
 
+    quieten_transformers()
     with voice(ctx).meter("extract") as meter:
         answers = run(
             clips,

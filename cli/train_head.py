@@ -26,7 +26,13 @@ DEFAULTS = HeadConfig()
 @click.option(
     "--cache", type=click.Path(), default="features.zarr", show_default=True, help="The feature store."
 )
-@click.option("--manifest", type=click.Path(), required=True, help="Clips with labels, or their folder.")
+@click.option(
+    "--manifest",
+    type=click.Path(),
+    default=".",
+    show_default=True,
+    help="Clips with labels, or their folder.",
+)
 @click.option("--features", default="hubert,mae,videomae,eva", show_default=True, help="NAME[,NAME...]")
 @click.option(
     "--head", default=DEFAULTS.head, show_default=True, help="concat, attention or module:Class of your own."

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from emo.cli.console import Voice, print_json, voice
+from emo.cli.console import Voice, print_json, quieten_transformers, voice
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +22,13 @@ if TYPE_CHECKING:
 @click.option(
     "--cache", type=click.Path(), default="features.zarr", show_default=True, help="The feature store."
 )
-@click.option("--manifest", type=click.Path(), required=True, help="Clips with labels, speakers and splits.")
+@click.option(
+    "--manifest",
+    type=click.Path(),
+    default=".",
+    show_default=True,
+    help="Clips with labels, speakers and splits.",
+)
 @click.option("--merr", type=click.Path(), help="Folder of MERR JSON.  [default: the manifest's folder]")
 @click.option("--features", default="hubert,mae,videomae,eva", show_default=True, help="NAME[,NAME...]")
 @click.option("--base", default="", help="LLaMA-family directory or hub id; emo llm tiny-base makes one.")
@@ -63,21 +69,24 @@ def train_llm(
     emo train-llm --manifest merr.csv --base meta-llama/Llama-2-7b-chat-hf --recipe paper-coarse-to-fine
     """
     from emo.cache import open_cache
-    from emo.cli.llm import quieten_transformers
+    from emo.cli.llm import TINY_BASE, merr_folder
     from emo.cli.train_head import spaces_named
-    from emo.corpora import read_manifest
+    from emo.corpora import clips_in
     from emo.errors import ConfigError
     from emo.llm.base import NO_BASE
     from emo.llm.recipe import load_recipe
     from emo.llm.runs import chosen_stages, run_llm
     from emo.pipeline.merr_texts import read_texts
 
+    if not base and Path(TINY_BASE).is_dir():
+        base = TINY_BASE
+        voice(ctx).note(f"base: {TINY_BASE}, the small LLaMA of `emo llm tiny-base`")
     if not base:
         raise ConfigError(NO_BASE)
     quieten_transformers()
     config = chosen_stages(load_recipe(recipe), stage)
-    clips = read_manifest(Path(manifest))
-    texts = read_texts(Path(merr) if merr else Path(manifest).parent, clips)
+    clips, _ = clips_in(Path(manifest))
+    texts = read_texts(merr_folder(manifest, merr), clips)
     spaces = spaces_named(open_cache(Path(cache)), features)
     events = run_llm(clips, texts, spaces, base, config, Path(out), seed=seed, device=device, dtype=dtype)
     summary = _follow(voice(ctx), events, config)

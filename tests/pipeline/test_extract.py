@@ -1,0 +1,136 @@
+"""emo extract: counts, resume, freshness, and trouble that costs one clip."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import emo
+from emo.cache import open_cache
+from emo.cli.main import emo as command
+from emo.clip import Clip
+from emo.errors import ConfigError
+from emo.pipeline.extract import extract
+
+
+def run(folder, cache, *encoders, **options):
+    return extract(folder, encoders or ("hubert",), cache, preset="tiny", jobs=1, **options)
+
+
+def test_counts_add_up_and_a_missing_modality_is_a_status(folder, tmp_path):
+    result = run(folder, tmp_path / "f.zarr", "hubert", "eva")
+    assert result.clips == 3
+    assert result.stored + result.already + len(result.failed) == 6
+    assert [(failure.clip_id, failure.encoder, failure.status) for failure in result.failed] == [
+        ("mute", "hubert", "missing:no_audio")
+    ]
+    space = open_cache(tmp_path / "f.zarr")["hubert"]
+    assert sorted(space) == ["a", "b"]
+    assert space.info("mute").status == "missing:no_audio"
+
+
+def test_a_second_run_does_nothing_and_still_tells_of_the_failure(folder, tmp_path):
+    first = run(folder, tmp_path / "f.zarr")
+    second = run(folder, tmp_path / "f.zarr")
+    assert (second.stored, second.already) == (0, first.stored)
+    assert second.failed == first.failed
+
+
+def test_a_run_on_a_full_cache_imports_no_torch_and_no_decoder(folder, tmp_path):
+    run(folder, tmp_path / "f.zarr", "hubert", "mae", "videomae", "eva")
+    code = (
+        "import sys\n"
+        "from emo.pipeline.extract import extract\n"
+        f"r = extract({str(folder)!r}, ('hubert', 'mae', 'videomae', 'eva'), {str(tmp_path / 'f.zarr')!r}, preset='tiny')\n"
+        "assert r.stored == 0 and r.already == 11, r\n"
+        "sys.exit(','.join(sorted({'torch', 'av', 'transformers', 'timm'} & set(sys.modules))) or 0)\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+
+
+def test_changed_media_are_encoded_again_and_the_last_row_is_current(folder, tmp_path):
+    run(folder, tmp_path / "f.zarr")
+    before = open_cache(tmp_path / "f.zarr")["hubert"].read("a", "utterance").copy()
+    (folder / "a.mp4").write_bytes((folder / "b.mp4").read_bytes())
+    result = run(folder, tmp_path / "f.zarr")
+    assert result.stored == 1
+    space = open_cache(tmp_path / "f.zarr")["hubert"]
+    assert not np.array_equal(space.read("a", "utterance"), before)
+    assert np.array_equal(space.read("a", "utterance"), space.read("b", "utterance"))
+
+
+def test_another_folder_under_the_same_cache_is_asked_about(folder, tmp_path):
+    run(folder, tmp_path / "f.zarr")
+    a, b = (folder / "a.mp4").read_bytes(), (folder / "b.mp4").read_bytes()
+    (folder / "a.mp4").write_bytes(b)
+    (folder / "b.mp4").write_bytes(a)
+    with pytest.raises(ConfigError, match="--replace-changed"):
+        run(folder, tmp_path / "f.zarr")
+    assert run(folder, tmp_path / "f.zarr", replace_changed=True).stored == 2
+
+
+def test_values_do_not_depend_on_neighbours_or_on_workers(folder, tmp_path):
+    for number in range(5):
+        (folder / f"c{number}.mp4").write_bytes((folder / "a.mp4").read_bytes())
+    run(folder, tmp_path / "one.zarr", "hubert", "mae")
+    extract([Clip(clip_id="a", path=folder / "a.mp4")], ("hubert", "mae"), tmp_path / "alone.zarr", preset="tiny")
+    extract(folder, ("hubert", "mae"), tmp_path / "two.zarr", preset="tiny", jobs=2)
+    stores = [open_cache(tmp_path / f"{name}.zarr") for name in ("one", "alone", "two")]
+    for name in ("hubert", "mae"):
+        values = [store[name].read("a", "frames") for store in stores]
+        assert np.array_equal(values[0], values[1])
+        assert np.array_equal(values[0], values[2])
+
+
+def test_an_encoder_that_breaks_on_one_clip_costs_that_clip_only(folder, tmp_path, monkeypatch):
+    from emo.extractors.hubert import Hubert
+
+    sound = Hubert.encode
+
+    def fragile(self, batch):
+        if len(broken) < 1:
+            broken.append(1)
+            raise RuntimeError("out of luck")
+        return sound(self, batch)
+
+    broken: list[int] = []
+    monkeypatch.setattr(Hubert, "encode", fragile)
+    result = run(folder, tmp_path / "f.zarr")
+    assert {failure.status for failure in result.failed} == {"failed:encoder_error", "missing:no_audio"}
+    assert result.stored == 1
+    again = run(folder, tmp_path / "f.zarr", retry_failed=True)
+    assert again.stored == 1
+
+
+def test_the_command_ends_with_three_and_one_line_for_each_bad_file(folder, tmp_path):
+    whole = (folder / "a.mp4").read_bytes()
+    (folder / "cut.mp4").write_bytes(whole[: len(whole) // 2])
+    (folder / "empty.mp4").write_bytes(b"")
+    (folder / "text.mp4").write_text("not a film")
+    (folder / "notes.txt").write_text("ignored")
+    arguments = ["extract", str(folder), "--encoder", "hubert", "--preset", "tiny", "--jobs", "1"]
+    result = CliRunner().invoke(command, [*arguments, "--cache", str(tmp_path / "f.zarr"), "--json"])
+    assert result.exit_code == 3
+    told = json.loads(result.stdout)
+    assert told["schema_version"] == 1
+    assert told["clips"] == 6
+    statuses = {failure["clip_id"]: failure["status"] for failure in told["failed"]}
+    assert statuses["empty"] == statuses["text"] == "failed:unreadable"
+    assert statuses["cut"].startswith(("failed:", "degraded:"))
+    assert told["stored"] + told["already"] + len(told["failed"]) == 6
+
+
+def test_dry_run_stores_nothing(folder, tmp_path):
+    result = run(folder, tmp_path / "f.zarr", dry_run=True)
+    assert (result.stored, result.failed) == (0, ())
+    assert len(open_cache(tmp_path / "f.zarr")["hubert"]) == 0
+
+
+def test_the_public_names_do_the_same(folder, tmp_path):
+    result = emo.extract(folder, ("eva",), tmp_path / "f.zarr", preset="tiny", jobs=1)
+    assert result.stored == 3
+    assert emo.open(tmp_path / "f.zarr")["eva"]["mute"].values.shape == (65, 96)
