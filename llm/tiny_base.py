@@ -10,7 +10,7 @@ Axes: B batch, S tokens, V vocabulary.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -65,7 +65,7 @@ def make_tiny_base(
     yield BaseProgress("tokenizer", 1, 1)
     llama = _fresh_llama(tokenizer, config)
     losses = []
-    for loss in _pretrain(llama, TextCodec(tokenizer), documents, config):
+    for loss in _pretrain(llama, TextCodec(tokenizer), documents, labels, config):
         losses.append(loss)
         yield BaseProgress("pre-training", len(losses), config.steps, loss)
     facts = {
@@ -97,10 +97,15 @@ def _fresh_llama(tokenizer: PreTrainedTokenizerFast, config: TinyBaseConfig) -> 
 
 
 def _pretrain(
-    llama: nn.Module, codec: TextCodec, documents: Sequence[Document], config: TinyBaseConfig
+    llama: nn.Module,
+    codec: TextCodec,
+    documents: Sequence[Document],
+    labels: Sequence[str],
+    config: TinyBaseConfig,
 ) -> Iterator[float]:
     """Next-token training, answers at full weight and prompts at `prompt_weight`; yields each loss."""
-    rows = [_row(codec, document, config.prompt_weight) for document in documents]
+    names = {codec.answer(label, end=False)[0] for label in labels}
+    rows = [_row(codec, document, names, config) for document in documents]
     matrices = [value for value in llama.parameters() if value.ndim >= 2]
     vectors = [value for value in llama.parameters() if value.ndim < 2]
     groups = [
@@ -126,11 +131,17 @@ def _pretrain(
     llama.eval()
 
 
-def _row(codec: TextCodec, document: Document, prompt_weight: float) -> tuple[list[int], list[float]]:
-    """Ids of a document, tokenised part by part as the splice does, and the weight of each."""
+def _row(
+    codec: TextCodec, document: Document, names: Collection[int], config: TinyBaseConfig
+) -> tuple[list[int], list[float]]:
+    """Ids of a document, tokenised part by part as the splice does, and the weight of each.
+
+    The one token that names a label weighs most: all the rest of a document is easier to learn.
+    """
     prompt = [*codec.bos, *(token for part in document.prompt for token in codec.segment(part))]
     answer = codec.answer(document.answer)
-    return [*prompt, *answer], [prompt_weight] * len(prompt) + [1.0] * len(answer)
+    weights = [config.label_weight if token in names else 1.0 for token in answer]
+    return [*prompt, *answer], [config.prompt_weight] * len(prompt) + weights
 
 
 def _weighted_loss(llama: nn.Module, batch: Sequence[tuple[list[int], list[float]]]) -> Tensor:

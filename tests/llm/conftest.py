@@ -80,8 +80,16 @@ def make_features(texts, seed=0, signal=2.0):
 
 def spec_of(name, version=1):
     tokens = ArrayLayout(kind="tokens", dim=DIMS[name], tokens=1 + PATCHES)
-    arrays = {"tokens": tokens} if name == "eva" else {"utterance": ArrayLayout(kind="utterance", dim=DIMS[name])}
+    arrays = (
+        {"tokens": tokens} if name == "eva" else {"utterance": ArrayLayout(kind="utterance", dim=DIMS[name])}
+    )
     return FeatureSpec(encoder=name, weights={}, recipe={}, recipe_version=version, arrays=arrays)
+
+
+@pytest.fixture(scope="session")
+def kit():
+    """What tests build more of the same with."""
+    return SimpleNamespace(texts=make_texts, features=make_features, spec=spec_of, dims=DIMS)
 
 
 @pytest.fixture(scope="session")
@@ -121,6 +129,7 @@ def base(tokenizer):
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
+        initializer_range=0.15,  # large enough that an untrained model says different things
         tie_word_embeddings=True,
     )
     with torch.random.fork_rng(devices=[]):

@@ -92,8 +92,10 @@ def own_name(official):
     head, _, leaf = official.rpartition(".")
     if head in PROJECTORS:
         return f"projectors.{PROJECTORS[head]}.linear.{leaf}"
-    return official.replace("llama_model.", "llama.", 1).replace(".lora_A.", ".lora_A.default.").replace(
-        ".lora_B.", ".lora_B.default."
+    return (
+        official.replace("llama_model.", "llama.", 1)
+        .replace(".lora_A.", ".lora_A.default.")
+        .replace(".lora_B.", ".lora_B.default.")
     )
 
 

@@ -77,7 +77,12 @@ class LlmConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TinyBaseConfig:
-    """A small LLaMA for machines without a real one: size, tokenizer and pre-training."""
+    """A small LLaMA for machines without a real one: size, tokenizer and pre-training.
+
+    In the pre-training loss a token of the prompt weighs `prompt_weight`, a label in an answer
+    `label_weight`, any other token of an answer 1. `clue_purity` is the share of clue words that are of the
+    clip's own class, `max_clues` the largest number of them where the image patches will stand.
+    """
 
     hidden: int = 256
     layers: int = 4
@@ -91,6 +96,7 @@ class TinyBaseConfig:
     warmup_steps: int = 20
     weight_decay: float = 0.05
     prompt_weight: float = 0.3
+    label_weight: float = 8.0
     clue_purity: float = 0.5
     max_clues: int = 16
     template: str = "emo"
