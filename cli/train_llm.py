@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 @click.option("--merr", type=click.Path(), help="Folder of MERR JSON.  [default: the manifest's folder]")
 @click.option("--features", default="hubert,mae,videomae,eva", show_default=True, help="NAME[,NAME...]")
 @click.option("--base", default="", help="LLaMA-family directory or hub id; emo llm tiny-base makes one.")
+@click.option("--init-from", type=click.Path(), help="Checkpoint to start from.  [default: the stage before]")
 @click.option("--recipe", default="tiny", show_default=True, help="A recipe's name or a YAML file.")
 @click.option("--out", type=click.Path(file_okay=False), default="runs/llm", show_default=True)
 @click.option("--seed", type=int, default=0, show_default=True)
@@ -53,6 +54,7 @@ def train_llm(
     merr: str | None,
     features: str,
     base: str,
+    init_from: str | None,
     recipe: str,
     out: str,
     seed: int,
@@ -75,7 +77,7 @@ def train_llm(
     from emo.errors import ConfigError
     from emo.llm.base import NO_BASE
     from emo.llm.recipe import load_recipe
-    from emo.llm.runs import chosen_stages, run_llm
+    from emo.llm.runs import chosen_stages, run_llm, stage_before
     from emo.pipeline.merr_texts import read_texts
 
     if not base and Path(TINY_BASE).is_dir():
@@ -84,16 +86,36 @@ def train_llm(
     if not base:
         raise ConfigError(NO_BASE)
     quieten_transformers()
-    config = chosen_stages(load_recipe(recipe), stage)
+    whole = load_recipe(recipe)
+    config = chosen_stages(whole, stage)
+    start = _start(init_from, stage_before(whole, stage), Path(out))
     clips, _ = clips_in(Path(manifest))
     texts = read_texts(merr_folder(manifest, merr), clips)
     spaces = spaces_named(open_cache(Path(cache)), features)
-    events = run_llm(clips, texts, spaces, base, config, Path(out), seed=seed, device=device, dtype=dtype)
+    events = run_llm(
+        clips, texts, spaces, base, config, Path(out), seed=seed, start=start, device=device, dtype=dtype
+    )
     summary = _follow(voice(ctx), events, config)
     if as_json:
         print_json({"out": out, "base": base, "recipe": recipe, "seed": seed, **summary})
     else:
         click.echo(f"{out}: trained. Next: emo predict CLIP --model {out}")
+
+
+def _start(init_from: str | None, before: str | None, out: Path) -> Path | None:
+    """The checkpoint a run goes on from: as given, else that of the stage before, where there is one."""
+    from emo.errors import ConfigError
+
+    if init_from:
+        return Path(init_from)
+    if before is None:
+        return None
+    if not (out / before).is_dir():
+        raise ConfigError(
+            f"{out / before} is not there to go on from. Train it first: emo train-llm --stage {before}, or "
+            "name a checkpoint with --init-from."
+        )
+    return out / before
 
 
 def _follow(

@@ -101,24 +101,26 @@ def load_checkpoint(
             f"{folder} was trained on a LLaMA with digest {card.base_digest[:16]}, {loaded.reference} has "
             f"{loaded.digest[:16]}. Give the one it was trained on with --base, or force it."
         )
-    tensors = _read(folder / PROJECTORS)
-    figures = _under("standardiser.", tensors)
-    standardiser = Standardiser.from_tensors(figures) if figures else None
-    model = assemble(loaded, card.dims, card.config, standardiser, seed=card.seed)
-    _fill(model, _read(folder / ADAPTER), _under("projectors.", tensors), folder)
+    model = assemble(loaded, card.dims, card.config, None, seed=card.seed)
+    load_weights(model, folder)
     return Checkpoint(model.eval(), card)
 
 
-def _fill(
-    model: EmotionLlama, adapter: Mapping[str, Tensor], projectors: Mapping[str, Tensor], folder: Path
-) -> None:
+def load_weights(model: EmotionLlama, folder: Path) -> None:
+    """Put the trained weights of a checkpoint, and its standardiser, into a model of the same parts.
+
+    CheckpointError names every tensor that does not fit.
+    """
     from peft import get_peft_model_state_dict, set_peft_model_state_dict
 
+    adapter, tensors = _read(folder / ADAPTER), _read(folder / PROJECTORS)
+    projectors, figures = _under("projectors.", tensors), _under("standardiser.", tensors)
     expected = get_peft_model_state_dict(cast(Any, model.llama), save_embedding_layers=False)
     _refuse_misfit(expected, adapter, folder / ADAPTER)
     _refuse_misfit(model.projectors.state_dict(), projectors, folder / PROJECTORS)
     set_peft_model_state_dict(cast(Any, model.llama), dict(adapter))
-    model.projectors.load_state_dict(dict(projectors), strict=True)
+    model.projectors.load_state_dict(projectors, strict=True)
+    model.standardiser = Standardiser.from_tensors(figures) if figures else None
 
 
 def _refuse_misfit(expected: Mapping[str, Tensor], given: Mapping[str, Tensor], file: Path) -> None:

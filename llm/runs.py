@@ -19,7 +19,7 @@ from emo.errors import ConfigError
 from emo.heads.splits import split_clips
 from emo.llm.base import Base, load_base
 from emo.llm.build import new_model
-from emo.llm.checkpoint import Card, save_checkpoint
+from emo.llm.checkpoint import Card, load_weights, read_card, refuse_other_features, save_checkpoint
 from emo.llm.events import StageDone, StageEvent, as_row
 from emo.llm.examples import ClipTexts
 from emo.llm.features import Features, open_features, slot_arrays
@@ -51,6 +51,12 @@ def chosen_stages(config: LlmConfig, stage: str) -> LlmConfig:
     return replace(config, stages={stage: config.stages[stage]})
 
 
+def stage_before(config: LlmConfig, stage: str) -> str | None:
+    """The stage that comes before `stage` in the recipe; None for the first and for "both"."""
+    names = list(config.stages)
+    return names[names.index(stage) - 1] if stage in names[1:] else None
+
+
 def run_llm(
     clips: Sequence[Clip],
     texts: Sequence[ClipTexts],
@@ -60,10 +66,13 @@ def run_llm(
     out: Path,
     *,
     seed: int,
+    start: Path | None = None,
     device: str = "cpu",
     dtype: str = "float32",
 ) -> Iterator[RunStarted | StageEvent]:
     """Train on the clips' train split, choose on val; test clips are left alone.
+
+    `start` is a checkpoint of the same recipe and features to go on from, such as an earlier stage's.
 
     `texts` are matched to `clips` by id; `spaces` is by feature name; `base` is a directory or a hub id.
     Clips without any usable feature are left out. Raises what `split_clips`, `load_base`, `load_features`
@@ -78,7 +87,7 @@ def run_llm(
     arrays = slot_arrays(tuple(spaces), config.arrays)
     features = open_features(spaces, [text.clip_id for text in (*train, *valid)], arrays, missing_ok=True)
     loaded = load_base(base, dtype=dtype, device=device)
-    yield from run_stages(loaded, features, train, valid, config, out, seed=seed)
+    yield from run_stages(loaded, features, train, valid, config, out, seed=seed, start=start)
 
 
 def has_features(clip: Clip, spaces: Mapping[str, FeatureSpace]) -> bool:
@@ -96,16 +105,21 @@ def run_stages(
     out: Path,
     *,
     seed: int,
+    start: Path | None = None,
 ) -> Iterator[RunStarted | StageEvent]:
     """Train the stages of `config` in order and save each under `out`, the last one as `out` itself too.
 
-    ConfigError where there are no training clips; raises what `train_stage` raises.
+    ConfigError where there are no training clips, StaleCache and CheckpointError where `start` is of other
+    features or of another shape; raises what `train_stage` raises.
     """
     if not train:
         raise ConfigError(
             "no training clip has both texts and features. Check the ids of --merr and --cache."
         )
     model = new_model(base, features, [clip.clip_id for clip in train], config, seed=seed)
+    if start is not None:
+        refuse_other_features(read_card(start), features.sources)
+        load_weights(model, start)
     out.mkdir(parents=True, exist_ok=True)
     settings = json.dumps(config_to_json(config), indent=1, ensure_ascii=False)
     (out / SETTINGS).write_text(settings + "\n", encoding="utf-8")
