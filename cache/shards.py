@@ -70,6 +70,10 @@ class ShardWriter:
 
     def _hold(self, descriptor: int, shard: int, end: int) -> None:
         self._descriptor, self._shard, self._end, self._dirty = descriptor, shard, end, False
+        if self._durable:  # whoever made the shard may not have synced it
+            fsops.fdatasync(descriptor)
+            for folder in list(self._path(shard).parents)[: len(self._geometry.shard_key(shard)) + 1]:
+                fsops.sync_folder(folder)
 
     def _adopt(self, rows: int) -> bool:
         shards = shards_on_disk(self._paths, self._array, self._geometry)
@@ -124,10 +128,6 @@ class ShardWriter:
             except FileExistsError:
                 shard += 1
         fsops.unlink(scratch)
-        if self._durable:
-            fsops.fdatasync(descriptor)
-            for folder in list(path.parents)[: len(self._geometry.shard_key(shard)) + 1]:
-                fsops.sync_folder(folder)
         self._hold(descriptor, shard, 0)
 
     def _create_in_place(self, path: Path) -> int:

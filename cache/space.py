@@ -34,6 +34,9 @@ class Space(Mapping[str, Feature]):
     """The current usable records of one spec, by clip id, and the status of every other clip."""
 
     def __init__(self, paths: SpacePaths, *, writable: bool) -> None:
+        self._open(paths, writable)
+
+    def _open(self, paths: SpacePaths, writable: bool) -> None:
         self._paths, self._writable = paths, writable
         self._state = load_state(paths)
         self._index: Index | None = None
@@ -71,6 +74,13 @@ class Space(Mapping[str, Feature]):
 
     def __repr__(self) -> str:
         return f"<Space {self.name} preset={self.spec.preset!r} arrays={list(self.spec.arrays)}>"
+
+    def __getstate__(self) -> tuple[SpacePaths, bool]:
+        """Another process opens the space for itself: descriptors do not travel."""
+        return self._paths, self._writable
+
+    def __setstate__(self, state: tuple[SpacePaths, bool]) -> None:
+        self._open(*state)
 
     def __hash__(self) -> int:
         return id(self)
@@ -111,9 +121,22 @@ class Space(Mapping[str, Feature]):
             {array: count for array, count in rows.items() if count},
         )
 
-    def infos(self) -> Mapping[str, RecordInfo]:
+    def infos(self) -> dict[str, RecordInfo]:
         """What is known of every clip, whatever its status."""
-        return {clip_id: self._info(clip_id, row) for clip_id, row in self.index.live()}
+        index = self.index
+        counts = {array: index.column(f"{array}_rows").tolist() for array in self.spec.arrays}
+        status, reason = index.column("status"), index.column("reason")
+        digest = index.column("input_sha256").tobytes()
+        return {
+            clip_id: RecordInfo(
+                clip_id,
+                status[row],
+                reason[row],
+                digest[32 * row : 32 * row + 32],
+                {array: count[row] for array, count in counts.items() if count[row]},
+            )
+            for clip_id, row in index.live()
+        }
 
     def meta(self, clip_id: str) -> dict[str, Json]:
         """What the encoder noted of a clip; CacheMiss where nothing is known of it."""
@@ -134,21 +157,21 @@ class Space(Mapping[str, Feature]):
         those that failed.
         """
         self._check_arrays(arrays)
-        return [
+        current = self.index.current
+        known = [clip_id for clip_id in wanted if clip_id in current]
+        rows = np.array([current[clip_id] for clip_id in known], np.int64)
+        digests = np.frombuffer(b"".join(wanted[clip_id] for clip_id in known), np.uint8).reshape(-1, 32)
+        same_input = (self.index.column("input_sha256")[rows] == digests).all(axis=1)
+        counts = [self.index.column(f"{array}_rows")[rows] > 0 for array in arrays or self.spec.arrays]
+        has_rows = np.all(counts, axis=0) if arrays else np.any(counts, axis=0)
+        served = {
             clip_id
-            for clip_id, digest in wanted.items()
-            if not self._serves(clip_id, digest, arrays, retry_failed)
-        ]
-
-    def _serves(self, clip_id: str, digest: bytes, arrays: Sequence[str], retry_failed: bool) -> bool:
-        row = self.index.current.get(clip_id)
-        if row is None or self.index.column("input_sha256")[row].tobytes() != digest:
-            return False
-        status = self.index.column("status")[row]
-        if usable(status, accept_degraded=True):
-            counts = [self.index.column(f"{array}_rows")[row] for array in arrays or self.spec.arrays]
-            return all(counts) if arrays else any(counts)
-        return not (retry_failed and status.startswith("failed:"))
+            for clip_id, status, same, has in zip(
+                known, self.index.column("status")[rows], same_input.tolist(), has_rows.tolist(), strict=True
+            )
+            if same and _serves(status, has, retry_failed)
+        }
+        return [clip_id for clip_id in wanted if clip_id not in served]
 
     def read(self, clip_id: str, array: str) -> Array:
         """One array of a clip: frames (T, D), tokens (N, D) or utterance (D,).
@@ -271,3 +294,9 @@ class Space(Mapping[str, Feature]):
     def _check_writable(self) -> None:
         if not self._writable:
             raise CacheError(f"the cache of {self.name} was opened to read. Open it with mode='a'.")
+
+
+def _serves(status: str, has_rows: bool, retry_failed: bool) -> bool:
+    if usable(status, accept_degraded=True):
+        return has_rows
+    return not (retry_failed and status.startswith("failed:"))

@@ -25,6 +25,8 @@ from emo.spec import FeatureSpec
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]*")
 
+STORED_DTYPES = ("float16", "bfloat16", "float32", "float64")
+
 Mode = Literal["r", "a"]
 
 
@@ -163,6 +165,11 @@ def _check_names(spec: FeatureSpec) -> None:
     for what, name in [("encoder", spec.encoder), *(("array", array) for array in spec.arrays)]:
         if not _NAME.fullmatch(name):
             raise ConfigError(f"{what} name {name!r} cannot be stored: use letters, digits and . _ @ + -")
+    for name, layout in spec.arrays.items():
+        if layout.dtype not in STORED_DTYPES:
+            raise ConfigError(
+                f"{spec.encoder}: {name} is {layout.dtype}; a cache stores {', '.join(STORED_DTYPES)}"
+            )
     names = [column.name for column in index_columns(list(spec.arrays))]
     taken = sorted({"canary", *names} & set(spec.arrays)) + sorted({n for n in names if names.count(n) > 1})
     if taken or not spec.arrays:

@@ -1,7 +1,7 @@
 """Verify: read every byte of a cache that something owns, and name what is not as it was written.
 
-Owned are the bytes of records (replaced ones too), index arrays, journals, canaries and every zarr.json.
-Rows of a shard that no record names have no owner. Repairs nothing.
+Owned are the bytes of current records, index arrays, journals, canaries and every zarr.json. Rows of a
+shard that no record names, or only a replaced one, have no owner. Repairs nothing.
 """
 
 from __future__ import annotations
@@ -177,19 +177,25 @@ class _SpaceCheck:
             return Index(self._paths, state, [])
 
     def _records(self, index: Index) -> Iterator[Check]:
-        """Checks of every row's bytes, replaced rows included; those of forgotten clips are gone."""
+        """Checks of every row's bytes. Those of forgotten clips are gone, those of replaced records are
+        nobody's any more: damage there is told but is no damage to the cache."""
         spec, status = index.state.spec, index.column("status")
         readers = {name: ArrayReader(self._paths, name, index.state.geometry(name)) for name in spec.arrays}
         rows = [row for row in range(len(index)) if status[index.current[index.ids[row]]] != RETRACTED]
+        current = set(index.current.values())
         for start in range(0, len(rows), BATCH):
             batch = rows[start : start + BATCH]
             bad = set()
             for name, reader in readers.items():
                 for row, error in _unsound(reader, name, index, batch):
                     bad.add(row)
-                    yield _bad_check(self._encoder, error, index.ids[row])
+                    if row in current:
+                        yield _bad_check(self._encoder, error, index.ids[row])
+                    else:
+                        problem = f"{error.problem} The record was replaced."
+                        yield Check("orphan", self._encoder, str(error.path), problem, index.ids[row])
             for row in batch:
-                if row not in bad and index.current[index.ids[row]] == row:
+                if row not in bad and row in current:
                     yield Check("record", self._encoder, "", clip_id=index.ids[row])
 
     def _strangers(self, index: Index) -> Iterator[Check]:

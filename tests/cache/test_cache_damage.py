@@ -124,6 +124,19 @@ def test_a_read_names_clip_encoder_and_file(cache, space):
     assert (bad["clip_id"], bad["encoder"], bad["file"]) == ("clip/004 é", "hubert", str(file))
 
 
+def test_damage_to_a_replaced_record_is_told_but_is_no_damage(cache, space):
+    geometry, place = space.geometry("frames"), space.index.place(0, "frames")
+    assert space.index.current[space.index.ids[0]] != 0
+    file = cache / space.name / f"frames/c/{place.start // geometry.shard_rows}/0"
+    data = bytearray(file.read_bytes())
+    data[place.start % geometry.shard_rows * geometry.row_bytes] ^= 1
+    file.write_bytes(data)
+    found = verify_cache(cache)
+    assert (found.records, found.bad) == (16, [])
+    (orphan,) = found.orphans
+    assert orphan.problem.endswith("do not match their checksum. The record was replaced.")
+
+
 def test_damage_to_a_shards_index_is_found_on_the_first_read(cache, space):
     file = cache / space.name / "utterance/c/0/0"
     data = bytearray(file.read_bytes())

@@ -246,7 +246,8 @@ def test_create_is_idempotent(path, make_spec, fill):
 def test_names_that_cannot_stand_in_the_format_are_refused(path, make_spec):
     cache = open_cache(path, "a")
     layout = ArrayLayout(kind="frames", dim=4)
-    for arrays in ({"canary": layout}, {"meta": layout}, {"../x": layout}, {}):
+    whole = ArrayLayout(kind="frames", dim=4, dtype="int16")
+    for arrays in ({"canary": layout}, {"meta": layout}, {"../x": layout}, {"frames": whole}, {}):
         with pytest.raises(ConfigError):
             cache.create(make_spec(arrays=arrays))
     with pytest.raises(ConfigError):
@@ -289,6 +290,16 @@ def test_a_cache_opened_to_read_cannot_be_written(path, space):
         cache.create(space.spec)
     with pytest.raises(CacheError, match="opened to read"):
         cache["hubert"].writer()
+
+
+def test_a_space_travels_to_another_process(path, space, make_records, fill, assert_holds):
+    import pickle
+
+    fill(space, make_records(3))
+    reader = open_cache(path)["hubert"]
+    reader.read("clip/000 é", "frames")
+    assert_holds(pickle.loads(pickle.dumps(reader)), make_records(3))
+    assert_holds(reader, make_records(3))
 
 
 def test_refresh_shows_what_others_stored(path, space, fill):
