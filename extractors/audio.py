@@ -1,6 +1,6 @@
 """The sound of a clip: decoded frames to mono float32 at the rate that an encoder reads.
 
-Channels are mixed by libav, rates changed by soxr HQ (aliasing at -143 dB). Works on pieces, so a long
+Channels are averaged, rates changed by soxr HQ (aliasing at -143 dB). Works on pieces, so a long
 track costs its samples at the target rate and no more. Knows no containers.
 """
 
@@ -30,7 +30,7 @@ class Sound:
         self._wanted = view
         self._cut = cut
         self._origin = origin
-        self._mixer: AudioResampler | None = None
+        self._unpacker: AudioResampler | None = None
         self._resampler: ResampleStream | None = None
         self._pieces: list[NDArray[np.float32]] = []
         self._clock = 0.0
@@ -40,12 +40,12 @@ class Sound:
         """Take the next decoded frame."""
         from av import AudioResampler
 
-        if self._mixer is None:
-            self._mixer = AudioResampler(format="flt", layout="mono", rate=frame.sample_rate)
+        if self._unpacker is None:
+            self._unpacker = AudioResampler(format="fltp", rate=frame.sample_rate)
         if frame.time is not None:
             self._clock = frame.time - self._origin
-        for mixed in self._mixer.resample(frame):
-            self._take(np.asarray(mixed.to_ndarray(), dtype=np.float32).reshape(-1), mixed.sample_rate)
+        for plain in self._unpacker.resample(frame):
+            self._take(plain.to_ndarray().mean(axis=0, dtype=np.float32), plain.sample_rate)
 
     def view(self, degraded: str | None = None) -> ViewData:
         """What was gathered, (S,) float32.

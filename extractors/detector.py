@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from emo.canonical import Json
 from emo.digests import sha256_file
 from emo.errors import CheckpointError
+from emo.extractors.inference import one_thread
 
 LONG_SIDE = 640  # larger pictures are looked at in this size
 MIN_FACE = 40  # pixels there
@@ -88,7 +89,8 @@ def detect(picture: NDArray[np.uint8]) -> list[Box]:
         return []
     detector = _detector()
     detector.min_face_size = least
-    boxes, probabilities = detector.detect(np.ascontiguousarray(picture))
+    with one_thread():
+        boxes, probabilities = detector.detect(np.ascontiguousarray(picture))
     if boxes is None:
         return []
     found = [

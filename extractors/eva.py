@@ -149,7 +149,9 @@ class Eva:
         found = find_weights("eva", preset, chosen.source, weights)
         self._view = FrameView(choice=frame or chosen.choice)
         self._ln_vision: LnVision = ln_vision or chosen.ln_vision
-        self._model = FrozenModel(lambda: _load(found), device=device, precision=precision)
+        self._model = FrozenModel(
+            lambda: _load(found), device=device, precision=precision, small=found.folder is None
+        )
         self.needs = frozenset({self._view})
         self.spec = FeatureSpec(
             encoder="eva",

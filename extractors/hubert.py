@@ -31,15 +31,16 @@ RECIPE_VERSION = 1
 MOST_PADDING = 1.1  # a batch's longest clip over its shortest
 MOST_SAMPLES = 60 * 16_000  # samples in a batch: what a small GPU holds
 
-# The class of `paper` (layer norms, stable), small: 4 heads over 3 layers, 32 channels in the convolutions.
+# The class of `paper` (layer norms, stable), small: 4 heads over 3 layers, and three convolutions of long stride
+# (50 frames a second, as in the original) in the place of seven, which cost most of the time.
 TINY_CONFIG: dict[str, Json] = {
     "hidden_size": 96,
     "num_hidden_layers": 3,
     "num_attention_heads": 4,
     "intermediate_size": 192,
-    "conv_dim": [32] * 7,
-    "conv_stride": [5, 2, 2, 2, 2, 2, 2],
-    "conv_kernel": [10, 3, 3, 3, 3, 2, 2],
+    "conv_dim": [64, 64, 64],
+    "conv_stride": [20, 8, 2],
+    "conv_kernel": [40, 8, 4],
     "conv_bias": True,
     "feat_extract_norm": "layer",
     "do_stable_layer_norm": True,
@@ -79,7 +80,7 @@ PRESETS: dict[str, HubertPreset] = {
             paper="arXiv 2106.07447",
         )
     ),
-    "tiny": HubertPreset(source=TINY, normalise=True),
+    "tiny": HubertPreset(source=TINY, normalise=False),  # level is a cue it was trained on
 }
 
 
@@ -142,7 +143,9 @@ class Hubert:
         told = found.preprocessor.get("do_normalize", True)
         self._normalise = bool(told) if chosen.normalise is None else chosen.normalise
         self._view = AudioView(rate=16_000)
-        self._model = FrozenModel(lambda: _load(found.folder), device=device, precision=precision)
+        self._model = FrozenModel(
+            lambda: _load(found.folder), device=device, precision=precision, small=found.folder is None
+        )
         self.needs = frozenset({self._view})
         self.spec = FeatureSpec(
             encoder="hubert",

@@ -26,16 +26,26 @@ PRECISIONS = ("float32", "bfloat16", "float16")
 
 
 class FrozenModel:
-    """A model that `load` makes when it is first needed, on `device` (`auto`: CUDA where there is one)."""
+    """A model that `load` makes when it is first needed, on `device` (`auto`: CUDA where there is one).
+
+    A `small` model runs in one thread: on layers this narrow more threads only wait for each other, at
+    ten times the processor time.
+    """
 
     def __init__(
-        self, load: Callable[[], nn.Module], *, device: str = "auto", precision: str = "float32"
+        self,
+        load: Callable[[], nn.Module],
+        *,
+        device: str = "auto",
+        precision: str = "float32",
+        small: bool = False,
     ) -> None:
         if precision not in PRECISIONS:
             raise ConfigError(f"Unknown precision {precision!r}. Known: {', '.join(PRECISIONS)}.")
         self._load = load
         self._device = device
         self._precision = precision
+        self._small = small
         self._model: nn.Module | None = None
 
     def _ready(self) -> nn.Module:
@@ -55,6 +65,8 @@ class FrozenModel:
         model = self._ready()
         with ExitStack() as stack:
             stack.enter_context(torch.inference_mode())
+            if self._small:
+                stack.enter_context(one_thread())
             if self._precision == "float32":
                 stack.enter_context(torch.backends.cudnn.flags(enabled=True, allow_tf32=False))
             else:
@@ -67,6 +79,19 @@ class FrozenModel:
         import torch
 
         return torch.from_numpy(np.ascontiguousarray(array)).to(self._device)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """torch with a single thread inside the block."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def to_numpy(tensor: torch.Tensor) -> NDArray[np.float32]:

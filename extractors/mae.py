@@ -35,9 +35,9 @@ MOST_FACES = 32  # faces in one forward pass
 
 TINY_CONFIG: dict[str, Json] = {
     "img_size": 96,
-    "patch_size": 12,
-    "embed_dim": 96,
-    "depth": 4,
+    "patch_size": 48,
+    "embed_dim": 128,
+    "depth": 3,
     "num_heads": 4,
     "mlp_ratio": 2.0,
 }
@@ -124,7 +124,10 @@ class Mae:
         self._pooling: Pooling = pooling or chosen.pooling
         self._mean, self._std = _pixel_statistics(found.config, chosen)
         self._model = FrozenModel(
-            lambda: _load(found.folder, found.config), device=device, precision=precision
+            lambda: _load(found.folder, found.config),
+            device=device,
+            precision=precision,
+            small=found.folder is None,
         )
         self.needs = frozenset({self._faces})
         self.spec = FeatureSpec(

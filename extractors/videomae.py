@@ -118,7 +118,9 @@ class VideoMae:
         self._faces = faces or chosen.faces
         self._mean, self._std = chosen.mean, chosen.std
         self._tubelets = cast(int, found.config["num_frames"]) // cast(int, found.config["tubelet_size"])
-        self._model = FrozenModel(lambda: _load(found.folder), device=device, precision=precision)
+        self._model = FrozenModel(
+            lambda: _load(found.folder), device=device, precision=precision, small=found.folder is None
+        )
         self.needs = frozenset({self._faces})
         self.spec = FeatureSpec(
             encoder="videomae",
