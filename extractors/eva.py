@@ -37,11 +37,11 @@ MOST_FRAMES = 8  # frames in one forward pass
 EVA02_PATCH = 14
 
 TINY_CONFIG: dict[str, Json] = {
-    "hidden_size": 96,
-    "intermediate_size": 192,
+    "hidden_size": 128,
+    "intermediate_size": 256,
     "num_hidden_layers": 3,
     "num_attention_heads": 4,
-    "image_size": 224,
+    "image_size": 112,
     "patch_size": 28,
     # The class's default is 1e-10, which makes every token of a fresh model the same.
     "initializer_range": 0.02,
@@ -92,7 +92,7 @@ PRESETS: dict[str, EvaPreset] = {
         norm="trained",
         eps=1e-6,
     ),
-    "tiny": EvaPreset(source=TINY, choice="peak", side=224, norm="trained", eps=1e-6),
+    "tiny": EvaPreset(source=TINY, choice="peak", side=112, norm="trained", eps=1e-6),
 }
 
 

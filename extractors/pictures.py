@@ -34,7 +34,7 @@ class Picture:
         return (width, height) if upright else (height, width)
 
     def rgb(self) -> NDArray[np.uint8]:
-        """(H, W, 3) uint8, upright, in full size."""
+        """(H, W, 3) uint8, upright, in full size; swscale as OpenCV's VideoCapture sets it."""
         return self._convert(self._frame.width, self._frame.height, "BICUBIC")
 
     def small(self) -> NDArray[np.uint8]:
@@ -42,14 +42,11 @@ class Picture:
         return self._convert(*detection_size(self._frame.width, self._frame.height), "AREA")
 
     def _convert(self, width: int, height: int, interpolation: str) -> NDArray[np.uint8]:
-        from av.video.reformatter import Interpolation
-
-        exact = Interpolation.ACCURATE_RND | Interpolation.BITEXACT
         converted = self._frame.reformat(
             width=width,
             height=height,
             format="rgb24",
-            interpolation=int(Interpolation[interpolation] | exact),
+            interpolation=interpolation,
             threads=1,
         )
         pixels = np.asarray(converted.to_ndarray(), dtype=np.uint8)

@@ -33,13 +33,13 @@ RECIPE_VERSION = 1
 
 TINY_CONFIG: dict[str, Json] = {
     "image_size": 96,
-    "patch_size": 16,
+    "patch_size": 48,
     "num_frames": 16,
     "tubelet_size": 2,
-    "hidden_size": 96,
+    "hidden_size": 128,
     "num_hidden_layers": 3,
     "num_attention_heads": 4,
-    "intermediate_size": 192,
+    "intermediate_size": 256,
     "use_mean_pooling": False,
 }
 _SUBSTITUTE = Source(
