@@ -10,7 +10,8 @@ from emo.canonical import Json
 
 @dataclass(frozen=True, slots=True)
 class StepDone:
-    """One optimiser step. `loss` is per supervised token; NaN where the step was refused."""
+    """One optimiser step. `loss` is per supervised token; NaN where the step was refused, and then
+    `refused` names the clips of the batch."""
 
     stage: str
     step: int
@@ -19,6 +20,7 @@ class StepDone:
     learning_rate: float
     gradient_norm: float
     tokens: int
+    refused: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

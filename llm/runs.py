@@ -132,6 +132,7 @@ def run_stages(
         train=train,
         valid=valid,
         max_answer_tokens=config.max_answer_tokens,
+        official_text=config.official_text,
         seed=seed,
     )
     dims = features.read([train[0].clip_id]).dims

@@ -6,7 +6,7 @@ Trains on cached tensors and texts it is given; loads no encoder, reads no manif
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from emo.llm.events import StageDone, StageEvent, StepDone, Validated
 from emo.llm.examples import ClipTexts, ask, draw_epoch, generator_for, question
 from emo.llm.features import Features
 from emo.llm.model import EmotionLlama
+from emo.llm.official_text import official_answer
 from emo.llm.optimiser import CarefulStep, adamw
 from emo.llm.prompts import Template
 from emo.llm.schedule import WarmupCosine
@@ -45,6 +46,7 @@ class Course:
     train: Sequence[ClipTexts]
     valid: Sequence[ClipTexts]
     max_answer_tokens: int | None = None
+    official_text: bool = False
     seed: int = 0
 
 
@@ -83,7 +85,7 @@ def _train_step(
 ) -> StepDone:
     """Forward and backward of the micro-batches, weighted so that they count as one large batch."""
     model = course.model.train()
-    answers = [[_answer(course, example) for example in batch] for batch in micro]
+    answers = [[answer_ids(course, example) for example in batch] for batch in micro]
     tokens = sum(len(ids) for batch in answers for ids in batch)
     seed = int(generator_for(course.seed, step, f"{name}/dropout").integers(2**63))
     chance = torch.Generator().manual_seed(seed)
@@ -98,7 +100,8 @@ def _train_step(
             loss += float(part.detach())
     clip_ids = [example.clip_id for batch in micro for example in batch]
     taken, norm = step_by(loss, learning_rate, clip_ids)
-    return StepDone(name, step + 1, config.steps, loss if taken else np.nan, learning_rate, norm, tokens)
+    done = StepDone(name, step + 1, config.steps, loss, learning_rate, norm, tokens)
+    return done if taken else replace(done, loss=np.nan, refused=tuple(clip_ids))
 
 
 def _devices(model: EmotionLlama) -> list[int]:
@@ -124,11 +127,13 @@ def _length(course: Course, example: Example) -> int:
     codec = course.model.codec
     prompt = ask(course.template, example)
     text = sum(len(codec.segment(part)) for part in prompt if isinstance(part, str))
-    return text + len(_answer(course, example))
+    return text + len(answer_ids(course, example))
 
 
-def _answer(course: Course, example: Example) -> tuple[int, ...]:
-    return course.model.codec.answer(example.answer, limit=course.max_answer_tokens)
+def answer_ids(course: Course, example: Example) -> tuple[int, ...]:
+    """Token ids of an example's answer, its end among them."""
+    text = official_answer(example.answer) if course.official_text else example.answer
+    return course.model.codec.answer(text, limit=course.max_answer_tokens)
 
 
 def _features(course: Course, batch: Sequence[Example]) -> FeatureBatch:
@@ -152,7 +157,7 @@ def validate(course: Course, config: StageConfig) -> tuple[float, float | None]:
 
 def _spliced(course: Course, batch: Sequence[Example]) -> Spliced:
     prompts = [ask(course.template, example) for example in batch]
-    return course.model.embed(prompts, _features(course, batch), [_answer(course, one) for one in batch])
+    return course.model.embed(prompts, _features(course, batch), [answer_ids(course, one) for one in batch])
 
 
 def _label_score(course: Course) -> float | None:

@@ -11,6 +11,7 @@ from emo.config.llm import StageConfig
 from emo.llm.generation import generate, greedy_steps
 from emo.llm.model import EmotionLlama
 from emo.llm.official import PROJECTORS
+from emo.llm.official_text import official_answer, official_label
 from emo.llm.optimiser import CarefulStep, adamw
 from emo.llm.prompts import TEMPLATES, Slot
 from emo.llm.schedule import WarmupCosine
@@ -44,6 +45,20 @@ def test_the_training_prompt_reads_as_the_official_one(golden):
         for mark in MARKS:
             official = official.replace(mark, "")
         assert words == official
+
+
+def test_answers_are_cleaned_as_officially(golden):
+    for given, cleaned in json.loads((golden.folder / "../processors/text_processor.json").read_text()):
+        assert official_answer(given) == cleaned
+    caption = golden.samples["coarse"][golden.samples["names"][1]]["caption"]
+    assert official_answer(caption) == golden.samples["answer"][1]
+
+
+def test_labels_are_read_as_officially(golden):
+    """Kept for comparison only: our own reading never turns an unknown word into a class."""
+    metric = json.loads((golden.folder / "../mer2023_metric/mer2023.json").read_text())
+    for answer, label, _ in metric["label_derivation_cases"]:
+        assert official_label(answer) == label
 
 
 def test_training_segments_get_the_official_token_ids(golden, golden_model):

@@ -29,6 +29,7 @@ def test_the_paper_recipe_holds_the_official_figures():
     assert coarse.clip_norm is None and coarse.betas == (0.9, 0.999) and coarse.weight_decay == 0.05
     assert set(fine.tasks) == {"reason_v2"}
     assert len(config.labels) == 9
+    assert config.official_text and not load_recipe("tiny").official_text
 
 
 def test_every_mistake_is_named_at_once():

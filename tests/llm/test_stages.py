@@ -19,7 +19,7 @@ from emo.llm.optimiser import CarefulStep
 from emo.llm.prompts import TEMPLATES
 from emo.llm.runs import RunStarted, chosen_stages, run_stages
 from emo.llm.schedule import WarmupCosine
-from emo.llm.stages import Course, train_stage, validate
+from emo.llm.stages import Course, answer_ids, train_stage, validate
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def weights(model):
 def test_a_stage_steps_validates_and_ends(course, config):
     events = list(train_stage(course, "coarse", config.stages["coarse"]))
     assert [type(event) for event in events] == [StepDone, StepDone, Validated, StageDone]
-    assert all(np.isfinite(event.loss) for event in events[:2])
+    assert all(np.isfinite(event.loss) and not event.refused for event in events[:2])
     assert events[-1].kept_step == 2
     assert 0 <= events[-1].weighted_f1 <= 1
 
@@ -159,7 +159,7 @@ def test_nan_never_steps_and_three_in_a_row_stop_the_run(base, texts, batch, con
     )
     events = train_stage(course, "coarse", replace(config.stages["coarse"], steps=9))
     refused = [next(events), next(events)]
-    assert all(np.isnan(event.loss) for event in refused)
+    assert all(np.isnan(event.loss) and len(event.refused) == 4 for event in refused)
     with pytest.raises(NonFiniteLoss, match="clip"):
         next(events)
     assert all(torch.equal(value, before[name]) for name, value in weights(model).items())
@@ -183,6 +183,14 @@ def test_a_clip_without_an_answer_is_left_out(texts, config):
     assert {example.clip_id for example in drawn} == {"clip3", "clip4", "clip5"}
     with pytest.raises(ConfigError, match="caption"):
         draw_epoch(mute, stage, MER2023, seed=0, epoch=0)
+
+
+def test_official_text_changes_what_is_supervised(course):
+    [example] = draw_epoch(course.train[:1], StageConfig(tasks={"caption": 1.0}), MER2023, seed=0, epoch=0)
+    own, official = (answer_ids(replace(course, official_text=it), example) for it in (False, True))
+    codec = course.model.codec
+    assert codec.text(own) == "The face shows still lips. The tone is even."
+    assert codec.text(official) == "the face shows still lips the tone is even"
 
 
 def test_tasks_come_in_their_shares(texts):

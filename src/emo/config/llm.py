@@ -59,7 +59,8 @@ class LlmConfig:
     `standardise` z-scores the features with figures of the training clips; `projector_scale` starts the
     projectors at that multiple of the word embeddings' spread (None: PyTorch's default). Both are off
     in the official code and both are needed where the base is small. `val_share` of the training speakers
-    is held out where the manifest has no validation split.
+    is held out where the manifest has no validation split. `official_text` cleans answers as the official
+    code does: lower case, no full stops, at most 200 words.
     """
 
     aims_at: str = ""
@@ -71,6 +72,7 @@ class LlmConfig:
     standardise: bool = False
     projector_scale: float | None = None
     max_answer_tokens: int = 1024
+    official_text: bool = False
     val_share: float = 0.2
     stages: Mapping[str, StageConfig] = field(default_factory=dict)
 
