@@ -32,7 +32,7 @@ class Sound:
         self._origin = origin
         self._unpacker: AudioResampler | None = None
         self._resampler: ResampleStream | None = None
-        self._pieces: list[NDArray[np.float32]] = []
+        self._samples = bytearray()  # grows in place, where joining a list of pieces would double it
         self._clock = 0.0
         self._first: float | None = None
 
@@ -53,8 +53,9 @@ class Sound:
         Raises MediaError: missing:no_audio where there are no samples, failed:nonfinite.
         """
         if self._resampler is not None:
-            self._pieces.append(self._resampler.resample_chunk(np.zeros(0, np.float32), last=True))
-        sound = np.concatenate(self._pieces) if self._pieces else np.zeros(0, np.float32)
+            rest = self._resampler.resample_chunk(np.zeros(0, np.float32), last=True)
+            self._samples += rest.astype(np.float32).tobytes()
+        sound = np.frombuffer(self._samples, dtype=np.float32)
         if not len(sound):
             raise MediaError("missing:no_audio", "the sound track has no samples in this cut")
         finite = np.isfinite(sound)
@@ -84,7 +85,7 @@ class Sound:
             return
         if self._first is None:
             self._first = start_time
-        self._pieces.append(self._resampled(samples[begin:end], rate))
+        self._samples += self._resampled(samples[begin:end], rate).tobytes()
 
     def _resampled(self, samples: NDArray[np.float32], rate: int) -> NDArray[np.float32]:
         if rate == self._wanted.rate:

@@ -54,6 +54,11 @@ class Media:
     length: float | None
     cut: Span
 
+    @property
+    def sought(self) -> bool:
+        """Whether reading starts in the middle of the file, near the cut."""
+        return self.cut.start > LATE_START
+
     def stream_span(self, stream: Stream) -> tuple[float, float | None]:
         """Start and claimed end of one stream; None where neither it nor the file says."""
         start = 0.0
@@ -95,25 +100,23 @@ def open_media(clip: Clip, limits: MediaLimits) -> Iterator[Media]:
     with container:
         media = _describe(container, clip)
         _check_header(media, limits)
-        if media.cut.start > LATE_START:
+        if media.sought:
             container.seek(int((media.origin + media.cut.start) * MICROSECONDS))
         yield media
 
 
 @contextmanager
-def complaints() -> Iterator[list[str]]:
-    """Gathers who in libav logged an error inside the block, by name: the only sign of some damage."""
+def complaints() -> Iterator[list[tuple[int, str, str]]]:
+    """Gathers what libav logs inside the block as errors (level, who, what): the only sign of some damage."""
     import av.logging
 
-    said: list[str] = []
     before = av.logging.get_level()
     repeats = av.logging.get_skip_repeated()
     av.logging.set_level(av.logging.ERROR)
     av.logging.set_skip_repeated(False)
     try:
         with av.logging.Capture(local=False) as lines:
-            yield said
-            said += [name for level, name, _ in lines if level <= av.logging.ERROR]
+            yield lines
     finally:
         av.logging.set_level(before)
         av.logging.set_skip_repeated(repeats)

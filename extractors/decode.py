@@ -45,7 +45,8 @@ class Pass:
         self._pictures = pictures if media.video is not None else ()
         self._sounds = sounds if media.audio is not None else ()
         self._reached: dict[int, float] = {}
-        self._errors: list[str] = []
+        self._failed: list[str] = []
+        self._said: list[tuple[int, str, str]] = []
         self.frames = 0
 
     def read(self) -> None:
@@ -53,12 +54,11 @@ class Pass:
         streams = [stream for stream in (self._media.video, self._media.audio) if stream is not None]
         for stream in streams:
             stream.codec_context.thread_count = 1
-        with complaints() as said:
+        with complaints() as self._said:
             for packet in self._packets(streams):
                 self._decode(packet)
                 if self._behind_cut():
                     break
-        self._errors += said
         for sink in self._pictures:
             sink.finish()
 
@@ -69,7 +69,8 @@ class Pass:
         if stream is not None and self._ends_early(stream):
             return "degraded:truncated"
         not_ours = other.codec_context.name if other is not None else None
-        count = sum(name != not_ours for name in self._errors)
+        who = [*self._failed, *(name for _, name, _ in self._said)]
+        count = sum(name != not_ours for name in who)
         return f"degraded:decode_errors({count})" if count else None
 
     def _packets(self, streams: Sequence[Stream]) -> Iterator[Packet[Any]]:
@@ -82,7 +83,7 @@ class Pass:
             except StopIteration:
                 return
             except FFmpegError:
-                self._errors.append(self._media.container.format.name)
+                self._failed.append(self._media.container.format.name)
                 return
             yield packet
 
@@ -102,13 +103,16 @@ class Pass:
                 for frame in packet.decode():
                     self._show(frame)
         except FFmpegError:
-            self._errors.append(stream.codec_context.name)
+            self._failed.append(stream.codec_context.name)
 
     def _show(self, frame: VideoFrame) -> None:
         if frame.pts is None:
             return
         time = frame.time - self._media.origin
         if self._media.cut.start - SAME_MOMENT <= time < self._media.cut.end:
+            if self._media.sought and not self.frames:  # a decoder dropped into the middle complains
+                self._failed.clear()
+                self._said.clear()
             self.frames += 1
             for sink in self._pictures:
                 sink.feed(Picture(time, frame))
