@@ -15,31 +15,14 @@ import numpy as np
 from emo.clip import Clip
 from emo.config.heads import HeadConfig
 from emo.evaluation.figures import confusion_figure, curves_figure, save_figure
-from emo.evaluation.intervals import Interval, bootstrap_interval
-from emo.evaluation.metrics import (
-    Scores,
-    classification_scores,
-    expected_calibration_error,
-    majority_scores,
-)
+from emo.evaluation.metrics import Scores, expected_calibration_error, majority_scores
+from emo.evaluation.scored import Scored, score
 from emo.evaluation.tables import Result, results_markdown
 from emo.heads.batches import FeatureBatch, shuffled
 from emo.heads.loader import FeatureSpace, load_features
 from emo.heads.splits import Splits, split_clips
 from emo.heads.trained import EpochMetrics, TrainedHead
 from emo.heads.training import train_head
-
-
-@dataclass(frozen=True, slots=True)
-class Scored:
-    """Scores on some clips, with the interval of the weighted F1 by speaker."""
-
-    scores: Scores
-    interval: Interval
-
-    def to_json(self) -> dict[str, object]:
-        """Plain JSON: the scores, and the interval as `ci`."""
-        return self.scores.to_json() | {"ci": [self.interval.low, self.interval.high]}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -191,11 +174,7 @@ def _train(
 
 
 def _scored(clips: Sequence[Clip], predicted: Sequence[str], labels: Sequence[str], seed: int) -> Scored:
-    truth, speakers = _labels(clips), [clip.speaker for clip in clips]
-    return Scored(
-        classification_scores(truth, predicted, labels),
-        bootstrap_interval(truth, predicted, labels, speakers, seed=seed),
-    )
+    return score(_labels(clips), predicted, labels, [clip.speaker for clip in clips], seed=seed)
 
 
 def _alone(

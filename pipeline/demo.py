@@ -10,9 +10,8 @@ import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from emo.cache import Space, open_cache
 from emo.clip import Clip
@@ -23,87 +22,20 @@ from emo.corpora.manifest import read_manifest
 from emo.corpora.rendered.corpus import render_corpus
 from emo.evaluation.intervals import Difference, paired_bootstrap
 from emo.evaluation.metrics import majority_scores
+from emo.evaluation.scored import Scored
 from emo.heads.runs import HeadRun, run_head, write_run
 from emo.labels import MER2023, parse_label
 from emo.llm.events import StageEvent, StepDone
 from emo.llm.recipe import load_recipe
 from emo.llm.runs import RunStarted, run_llm
 from emo.llm.tiny_base import make_tiny_base
+from emo.pipeline.demo_result import DemoResult
 from emo.pipeline.extract import extract
 from emo.pipeline.merr_texts import read_texts
-from emo.pipeline.score import Scored, score_answers
-from emo.pipeline.systems import System, answer_all, load_system
+from emo.pipeline.score import score_answers
+from emo.pipeline.systems import Answer, System, answer_all, load_system
 
 OnEvent = Callable[[str, float, float, str], None]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class DemoResult:
-    """What the demo measured on test speakers.
-
-    `shuffled` are mean weighted F1 of the same systems with features permuted among the test clips.
-    `reasons_name_label` is the share of reasons that name the label they were asked to explain.
-    """
-
-    config: DemoConfig
-    clips: Sequence[Clip]
-    head: Scored
-    head_name: str
-    unimodal: dict[str, Scored]
-    llm: Scored
-    majority_f1: float
-    shuffled: dict[str, float]
-    gains: dict[str, Difference]
-    reasons_name_label: float
-    seconds: dict[str, float]
-    head_run: HeadRun
-    llm_events: Sequence[StageEvent] = field(default_factory=tuple)
-
-    def to_json(self) -> dict[str, Any]:
-        """The object that `emo demo --json` prints."""
-        head, llm = self.head.to_json(), self.llm.to_json()
-        return {
-            "clips": self.config.clips,
-            "seed": self.config.seed,
-            "head": {"name": self.head_name, **_brief(head)},
-            "unimodal": {name: round(one.scores.weighted_f1, 4) for name, one in self.unimodal.items()},
-            "llm": {
-                **_brief(llm),
-                "invalid_rate": self.llm.scores.invalid_rate,
-                "reasons_name_label": round(self.reasons_name_label, 4),
-            },
-            "majority_f1": round(self.majority_f1, 4),
-            "shuffled": {name: round(value, 4) for name, value in self.shuffled.items()},
-            "fusion_gain": {
-                name: {"difference": round(gain.value, 4), "ci": [round(gain.low, 4), round(gain.high, 4)]}
-                for name, gain in self.gains.items()
-            },
-            "seconds": {name: round(value, 1) for name, value in self.seconds.items()},
-        }
-
-    def lines(self) -> Iterator[str]:
-        """The figures as lines for people."""
-        yield (
-            f"{self.head.scores.n} test clips of {len(set(self.head.speakers))} speakers nobody trained on "
-            "(drawn people, tiny encoders: a check of the pipeline)"
-        )
-        for name, one in (("fusion head", self.head), ("LLaMA stage", self.llm), *self.unimodal.items()):
-            yield (
-                f"  {name:12s} weighted F1 {one.scores.weighted_f1:.3f} "
-                f"[{one.interval.low:.3f}, {one.interval.high:.3f}]"
-            )
-        yield (
-            f"  shuffled     head {self.shuffled['head_weighted_f1']:.3f}, "
-            f"LLaMA {self.shuffled['llm_weighted_f1']:.3f}; majority {self.majority_f1:.3f}"
-        )
-        yield (
-            f"  invalid answers {self.llm.scores.invalid_rate:.1%}, "
-            f"reasons that name their label {self.reasons_name_label:.1%}, {self.seconds['total']:.0f} s"
-        )
-
-
-def _brief(scores: dict[str, Any]) -> dict[str, Any]:
-    return {"weighted_f1": round(scores["weighted_f1"], 4), "n": scores["n"], "ci": scores["ci"]}
 
 
 class Clock:
@@ -143,26 +75,28 @@ def run_demo(out: Path, config: DemoConfig, *, jobs: int = 0, on_event: OnEvent 
     events = _train_llm(out, clips, spaces, config, clock, say)
     test = [clip for clip in clips if clip.split == "test"]
     with clock.step("answers"):
-        head = _score(load_system(out / "runs" / "head"), test, spaces, config)
-        system = load_system(out / "runs" / "llm")
-        llm = _score(system, test, spaces, config, reasons=True)
+        head, llm = load_system(out / "runs" / "head"), load_system(out / "runs" / "llm")
+        head_answers = _answers(head, test, spaces)
+        answers = _answers(llm, test, spaces, reasons=True)
         shuffled = {
-            "head_weighted_f1": _control(load_system(out / "runs" / "head"), test, spaces, config),
-            "llm_weighted_f1": _control(system, test, spaces, config),
+            "head_weighted_f1": _control(head, test, spaces, config),
+            "llm_weighted_f1": _control(llm, test, spaces, config),
         }
         say("answers", 1, 1, "")
     alone = _alone(out, clips, test, spaces, config, clock)
+    fused = score_answers(test, head_answers, MER2023, seed=config.seed)
     result = DemoResult(
         config=config,
         clips=test,
-        head=head,
+        head=fused,
         head_name=run.trained.config.head,
         unimodal=alone,
-        llm=llm,
+        llm=score_answers(test, answers, MER2023, seed=config.seed),
+        answers=answers,
         majority_f1=_majority(clips, test),
         shuffled=shuffled,
-        gains={name: _gain(head, one, config) for name, one in alone.items()},
-        reasons_name_label=_share_named(llm),
+        gains={name: _gain(fused, one, config) for name, one in alone.items()},
+        reasons_name_label=_share_named(answers),
         seconds=clock.total(),
         head_run=run,
         llm_events=events,
@@ -221,7 +155,8 @@ def _alone(
             run = _best_head(clips, {name: space}, config, lambda *_: None)
             folder = out / "runs" / f"head-{name}"
             run.trained.save(folder)
-            alone[name] = _score(load_system(folder), test, spaces, config)
+            answers = _answers(load_system(folder), test, spaces)
+            alone[name] = score_answers(test, answers, MER2023, seed=config.seed)
     return alone
 
 
@@ -259,12 +194,11 @@ def _train_llm(
     return events
 
 
-def _score(
-    system: System, test: Sequence[Clip], spaces: dict[str, Space], config: DemoConfig, reasons: bool = False
-) -> Scored:
+def _answers(
+    system: System, test: Sequence[Clip], spaces: dict[str, Space], *, reasons: bool = False
+) -> list[Answer]:
     own = {name: spaces[name] for name in system.sources}
-    answers = list(answer_all(system, test, own, reasons=reasons))
-    return score_answers(test, answers, system.labels, seed=config.seed)
+    return list(answer_all(system, test, own, reasons=reasons))
 
 
 def _control(system: System, test: Sequence[Clip], spaces: dict[str, Space], config: DemoConfig) -> float:
@@ -294,14 +228,7 @@ def _gain(fusion: Scored, one: Scored, config: DemoConfig) -> Difference:
     )
 
 
-def _share_named(scored: Scored) -> float:
+def _share_named(answers: Sequence[Answer]) -> float:
     """Share of reasons whose concluding label is the label they were asked to explain."""
-    named = [
-        parse_label(answer.text, scored.labels) == (answer.label or _likeliest(answer.probabilities))
-        for answer in scored.answers
-    ]
+    named = [parse_label(answer.text, MER2023) == answer.explained for answer in answers]
     return sum(named) / len(named)
-
-
-def _likeliest(probabilities: Any) -> str:
-    return str(max(probabilities, key=probabilities.get))

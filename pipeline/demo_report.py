@@ -14,7 +14,7 @@ from emo.evaluation.report import Answer as AnswerCard
 from emo.evaluation.report import Report
 from emo.evaluation.tables import HEADERS, Result, per_class_rows, result_rows
 from emo.llm.events import StepDone, Validated
-from emo.pipeline.demo import DemoResult
+from emo.pipeline.demo_result import DemoResult
 from emo.pipeline.systems import Answer
 
 NOTES = (
@@ -146,7 +146,7 @@ def _examples(report: Report, result: DemoResult, out: Path) -> None:
         "The reason is generated after the model's own label.",
     )
     report.answers(
-        [_card(clip, answer) for clip, answer in _some(result.clips, result.llm.answers, result.config)]
+        [_card(clip, answer) for clip, answer in _some(result.clips, result.answers, result.config)]
     )
 
 

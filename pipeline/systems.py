@@ -48,6 +48,11 @@ class Answer:
     features: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
 
+    @property
+    def explained(self) -> str:
+        """The label that the reasons are about: the one that was said, else the likeliest."""
+        return self.label or max(self.probabilities, key=lambda label: self.probabilities[label])
+
     def to_json(self) -> dict[str, Any]:
         """The object that `emo predict --json` prints on a line."""
         return asdict(self)
