@@ -18,7 +18,7 @@ from emo.canonical import Json
 from emo.clip import Clip, Example
 from emo.config.llm import StageConfig
 from emo.errors import ConfigError
-from emo.llm.prompts import Prompt, Template, instruction, task_named
+from emo.llm.prompts import Prompt, Task, Template, instruction, task_named
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,8 +79,8 @@ def draw(texts: ClipTexts, stage: StageConfig, labels: Sequence[str], rng: Gener
 
     None where it has none.
     """
-    tasks = [(task_named(name), share) for name, share in stage.tasks.items()]
-    open_tasks = [(task, share) for task, share in tasks if share > 0 and texts.answer(task.target)]
+    tasks = [(task_named(name), share) for name, share in stage.tasks.items() if share > 0]
+    open_tasks = [(task, share) for task, share in tasks if _answerable(texts, task, labels)]
     if not open_tasks:
         return None
     shares = np.array([share for _, share in open_tasks])
@@ -93,6 +93,11 @@ def draw(texts: ClipTexts, stage: StageConfig, labels: Sequence[str], rng: Gener
         answer=texts.answer(task.target),
         text=texts.text,
     )
+
+
+def _answerable(texts: ClipTexts, task: Task, labels: Sequence[str]) -> bool:
+    """A label of another set is none: the model is never taught an answer that it may not give."""
+    return bool(texts.answer(task.target)) and (texts.label in labels or not task.needs_label)
 
 
 def draw_epoch(

@@ -87,6 +87,11 @@ class Task:
     target: Target
     instructions: tuple[str, ...]
 
+    @property
+    def needs_label(self) -> bool:
+        """Whether a clip without a label has nothing to answer or to be asked."""
+        return self.target == "label" or any("{label}" in words for words in self.instructions)
+
 
 _REASON_QUESTIONS = (
     OFFICIAL_REASON,

@@ -79,16 +79,19 @@ def embed(
     """
     if len(prompts) != len(features):
         raise ConfigError(f"{len(prompts)} prompts for {len(features)} clips. Give one prompt per clip.")
-    rows = [_present_pieces(codec, prompt, features, row) for row, prompt in enumerate(prompts)]
+    there = {name: mask.tolist() for name, mask in features.masks.items()}  # one transfer, not one a slot
+    rows = [_present_pieces(codec, prompt, there, row) for row, prompt in enumerate(prompts)]
     tails = [tuple(answer) for answer in answers] if answers is not None else [()] * len(prompts)
     pool = _Pool(word_embeddings, _slot_vectors(projectors, rows, features), rows, tails)
     return _pad(pool, tails, pad)
 
 
-def _present_pieces(codec: TextCodec, prompt: Prompt, features: FeatureBatch, row: int) -> list[Piece]:
+def _present_pieces(
+    codec: TextCodec, prompt: Prompt, there: Mapping[str, Sequence[bool]], row: int
+) -> list[Piece]:
     def present(slot: str) -> bool:
         name = feature_of(slot)
-        return name in features.masks and bool(features.masks[name][row])
+        return name in there and there[name][row]
 
     return pieces_of(codec, prompt, present)
 

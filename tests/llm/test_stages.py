@@ -165,6 +165,17 @@ def test_nan_never_steps_and_three_in_a_row_stop_the_run(base, texts, batch, con
     assert all(torch.equal(value, before[name]) for name, value in weights(model).items())
 
 
+def test_a_half_precision_base_gets_full_precision_parts(base, features, texts, config):
+    half = replace(base, llama=base.llama.to(torch.bfloat16))
+    model = new_model(half, features, [text.clip_id for text in texts], config, seed=0)
+    assert {value.dtype for value in model.trained().values()} == {torch.float32}
+    course = Course(
+        model=model, features=features, template=TEMPLATES["emo"], labels=MER2023, train=texts, valid=()
+    )
+    first, *_ = train_stage(course, "coarse", config.stages["coarse"])
+    assert np.isfinite(first.loss)
+
+
 def test_a_finite_step_forgives_earlier_ones():
     weight = torch.nn.Parameter(torch.ones(2, 2))
     step = CarefulStep(torch.optim.SGD([weight], lr=0.1), clip_norm=None)
@@ -191,6 +202,13 @@ def test_official_text_changes_what_is_supervised(course):
     codec = course.model.codec
     assert codec.text(own) == "The face shows still lips. The tone is even."
     assert codec.text(official) == "the face shows still lips the tone is even"
+
+
+def test_a_label_of_another_set_is_never_taught(texts):
+    stage = StageConfig(tasks={"emotion": 1.0, "explain": 1.0, "caption": 1.0})
+    afraid = [replace(text, label="fear") for text in texts]
+    drawn = [one for epoch in range(5) for one in draw_epoch(afraid, stage, MER2023, seed=0, epoch=epoch)]
+    assert {example.task for example in drawn} == {"caption"}
 
 
 def test_tasks_come_in_their_shares(texts):
