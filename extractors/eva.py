@@ -42,7 +42,7 @@ TINY_CONFIG: dict[str, Json] = {
     "num_hidden_layers": 3,
     "num_attention_heads": 4,
     "image_size": 112,
-    "patch_size": 28,
+    "patch_size": 56,
     # The class's default is 1e-10, which makes every token of a fresh model the same.
     "initializer_range": 0.02,
 }
