@@ -29,10 +29,11 @@ if TYPE_CHECKING:
 
 RECIPE_VERSION = 1
 MOST_PADDING = 1.1  # a batch's longest clip over its shortest
-MOST_SAMPLES = 60 * 16_000  # samples in a batch: what a small GPU holds
+LONGEST_S = 60  # attention costs the square of the length: longer sounds are heard in pieces
+MOST_SAMPLES = LONGEST_S * 16_000  # samples in a batch: what a small GPU holds
 
-# The class of `paper` (layer norms, stable), small: 4 heads over 3 layers, and three convolutions of long stride
-# (50 frames a second, as in the original) in the place of seven, which cost most of the time.
+# The class of `paper` (layer norms, stable), small: 4 heads over 3 layers, and three convolutions of long
+# stride (50 frames a second, as in the original) in the place of seven, which cost most of the time.
 TINY_CONFIG: dict[str, Json] = {
     "hidden_size": 96,
     "num_hidden_layers": 3,
@@ -118,9 +119,10 @@ def zero_mean_unit_variance(sound: NDArray[np.float32]) -> NDArray[np.float32]:
 class Hubert:
     """Audio (S,) at 16 kHz to `frames` (T, D), 50 a second, and `utterance` (D,), their mean.
 
-    Sounds shorter than the receptive field are padded with zeros up to it. Clips share a batch only where
-    the convolutions normalise each frame alone (`feat_extract_norm` "layer"); group normalisation would
-    mix padding into every frame. Making one raises CheckpointError where weights are missing.
+    Sounds shorter than the receptive field are padded with zeros up to it; those longer than a minute are
+    heard minute by minute, frame for frame in step with the whole. Clips share a batch only where the
+    convolutions normalise each frame alone (`feat_extract_norm` "layer"); group normalisation would mix
+    padding into every frame. Making one raises CheckpointError where weights are missing.
     """
 
     def __init__(
@@ -139,6 +141,7 @@ class Hubert:
         self._strides = cast("list[int]", found.config["conv_stride"])
         self._maskable = found.config["feat_extract_norm"] == "layer"
         self._shortest = receptive_field(self._kernels, self._strides)
+        self._hop = math.prod(self._strides)
         self._layer = chosen.layer if layer is None else layer
         told = found.preprocessor.get("do_normalize", True)
         self._normalise = bool(told) if chosen.normalise is None else chosen.normalise
@@ -164,20 +167,36 @@ class Hubert:
             "normalise": self._normalise,
             "rate": self._view.rate,
             "resampler": "soxr HQ",
-            "hop": math.prod(self._strides),
+            "hop": self._hop,
             "shortest": self._shortest,
+            "longest_seconds": LONGEST_S,
             "utterance": "mean over frames",
         }
 
     def encode(self, batch: Sequence[Views]) -> list[dict[str, Array]]:
         """`frames` (T, D) and `utterance` (D,) of each clip, float32."""
-        sounds = [self._prepare(views[self._view].array) for views in batch]
-        results: list[dict[str, Array]] = [{} for _ in sounds]
-        for rows in self._batches([len(sound) for sound in sounds]):
-            hidden = self._run([sounds[row] for row in rows])
-            for row, states in zip(rows, hidden, strict=True):
-                results[row] = {"frames": states, "utterance": states.mean(axis=0, dtype=np.float32)}
+        pieces = [self._pieces(self._prepare(views[self._view].array)) for views in batch]
+        flat = [piece for clip in pieces for piece in clip]
+        heard: dict[int, NDArray[np.float32]] = {}
+        for rows in self._batches([len(piece) for piece in flat]):
+            heard |= zip(rows, self._run([flat[row] for row in rows]), strict=True)
+        in_order = iter(heard[row] for row in range(len(flat)))
+        results: list[dict[str, Array]] = []
+        for clip in pieces:
+            frames = np.concatenate([next(in_order) for _ in clip])
+            results.append({"frames": frames, "utterance": frames.mean(axis=0, dtype=np.float32)})
         return results
+
+    def _pieces(self, sound: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        """The sound in pieces of at most LONGEST_S whose frames, one after the other, are its frames."""
+        frames = frame_count(len(sound), self._kernels, self._strides)
+        most = LONGEST_S * self._view.rate // self._hop
+        if frames <= most:
+            return [sound]
+        starts = range(0, frames, most)
+        return [
+            sound[at * self._hop : (min(at + most, frames) - 1) * self._hop + self._shortest] for at in starts
+        ]
 
     def _prepare(self, sound: NDArray[np.float32]) -> NDArray[np.float32]:
         if self._normalise:
