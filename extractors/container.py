@@ -98,7 +98,8 @@ def open_media(clip: Clip, limits: MediaLimits) -> Iterator[Media]:
     except (FFmpegError, OSError, ValueError) as error:
         raise MediaError("failed:unreadable", f"{clip.path.name}: {_brief(error)}") from error
     with container:
-        media = _describe(container, clip)
+        length = container.duration
+        media = _describe(container, clip, _scan(str(path)) if length is None else length / MICROSECONDS)
         _check_header(media, limits)
         if media.sought:
             container.seek(int((media.origin + media.cut.start) * MICROSECONDS))
@@ -137,7 +138,25 @@ def _check_file(path: Path, limits: MediaLimits) -> None:
         )
 
 
-def _describe(container: InputContainer, clip: Clip) -> Media:
+def _scan(name: str) -> float | None:
+    """Seconds from the first to the last timestamp of a file whose header names no duration, as in live
+    recordings; reads the packets and decodes none."""
+    import av
+    from av.error import FFmpegError
+
+    first, last = float("inf"), float("-inf")
+    with av.open(name, mode="r", options=OPTIONS, metadata_errors="replace") as container:
+        try:
+            for packet in container.demux():
+                if packet.pts is not None and packet.time_base is not None:
+                    first = min(first, float(packet.pts * packet.time_base))
+                    last = max(last, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+        except FFmpegError:
+            pass  # what could be read decides; the reading proper will meet the damage again
+    return last - first if last > first else None
+
+
+def _describe(container: InputContainer, clip: Clip, length: float | None) -> Media:
     from av.stream import Disposition
 
     moving = [
@@ -148,7 +167,6 @@ def _describe(container: InputContainer, clip: Clip) -> Media:
     sounding = [stream for stream in container.streams.audio if stream.codec_context is not None]
     if not container.streams:
         raise MediaError("failed:unreadable", f"{clip.path.name} has no streams")
-    length = None if container.duration is None else container.duration / MICROSECONDS
     start = max(0.0, clip.start or 0.0)
     end = clip.end if clip.end is not None else float("inf")
     return Media(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
@@ -18,6 +18,7 @@ from emo.canonical import Json
 from emo.extractors import tiny
 from emo.extractors.detector import DETECTOR_RECIPE
 from emo.extractors.inference import FrozenModel, pretrained, timm_model, to_numpy
+from emo.extractors.peak import PEAK_FACES
 from emo.extractors.pixels import CLIP_MEAN, CLIP_STD, normalise, squash
 from emo.extractors.sources import TINY, Source
 from emo.extractors.weights import Weights, choose, find_weights
@@ -177,7 +178,7 @@ class Eva:
         if self._ln_vision == "after":
             recipe |= {"norm": self._preset.norm, "eps": self._preset.eps}
         if self._view.choice == "peak":
-            recipe["detector"] = DETECTOR_RECIPE
+            recipe |= {"detector": DETECTOR_RECIPE, "peak_faces": asdict(PEAK_FACES)}
         return recipe
 
     def encode(self, batch: Sequence[Views]) -> list[dict[str, Array]]:

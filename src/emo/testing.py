@@ -7,8 +7,10 @@ encoder of emo's own; never imported by the library.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +21,8 @@ from emo.views import AudioView, Encoder, FacesView, View, ViewData, Views
 
 FRAME_RATE = 25
 SOUND_RATE = 16_000
+TICKS = 1000  # a second of a variable rate
+CONTAINERS = {".mkv": "matroska"}
 SAME = 1e-5  # batches may differ from single clips by this much, relative to a feature's own size
 
 
@@ -149,69 +153,89 @@ def tone(seconds: float = 1.0, rate: int = SOUND_RATE, hertz: float = 220.0) -> 
     return (0.2 * np.sin(2 * np.pi * hertz * np.arange(int(seconds * rate)) / rate)).astype(np.float32)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Film:
+    """How pictures are written. `rotation` (degrees) becomes a display matrix."""
+
+    codec: str = "libx264"
+    pixel_format: str = "yuv420p"
+    rotation: int = 0
+    options: dict[str, str] = field(default_factory=lambda: {"preset": "ultrafast", "crf": "16"})
+
+
 def write_clip(
     path: Path,
     pictures: Sequence[NDArray[np.uint8]] | None,
     sound: NDArray[np.float32] | None,
     *,
+    film: Film | None = None,
     frame_times: Sequence[float] | None = None,
     sound_rate: int = SOUND_RATE,
-    rotation: int = 0,
+    container: str | None = None,
+    live: bool = False,
     options: dict[str, str] | None = None,
 ) -> Path:
-    """Write a media file; the container follows the name's ending, None leaves a stream out.
+    """Write a media file; None leaves a stream out. `container` is by default what the name's ending says.
 
-    `frame_times` (seconds) gives a variable rate; `rotation` is written as a display matrix.
+    `frame_times` (seconds) gives a variable rate; `live` writes what cannot be gone back to, so that the
+    header names no duration.
     """
     import av
 
-    with av.open(str(path), mode="w", options=options or {}) as container:
-        video = _video_stream(container, pictures, rotation) if pictures is not None else None
-        lossless = path.suffix in (".wav", ".mkv", ".avi")
-        audio = (
-            container.add_stream("pcm_s16le" if lossless else "aac", rate=sound_rate, layout="mono")
-            if sound is not None
-            else None
-        )
-        if video is not None and pictures is not None:
-            times = frame_times or [index / FRAME_RATE for index in range(len(pictures))]
-            for packet in _video_packets(video, pictures, times):
-                container.mux(packet)
-        if audio is not None and sound is not None:
-            for packet in _audio_packets(audio, sound, sound_rate):
-                container.mux(packet)
+    with path.open("wb") as stream:
+        target = _Pipe(stream) if live else stream
+        kind = container or CONTAINERS.get(path.suffix, path.suffix[1:])
+        with av.open(target, mode="w", format=kind, options=options or {}) as output:
+            film = film or Film()
+            video = _video_stream(output, pictures, film, frame_times) if pictures is not None else None
+            audio = None
+            if sound is not None:
+                codec = "aac" if kind in ("mp4", "mov") else "pcm_s16le"
+                audio = output.add_stream(codec, rate=sound_rate, layout="mono")
+            for packet in _video_packets(video, pictures, frame_times) if video is not None else ():
+                output.mux(packet)
+            for packet in _audio_packets(audio, sound, sound_rate) if audio is not None else ():
+                output.mux(packet)
     return path
 
 
-def _video_stream(container: Any, pictures: Sequence[NDArray[np.uint8]], rotation: int) -> Any:
-    from fractions import Fraction
+class _Pipe:
+    """A file that can only be written on."""
 
-    stream = container.add_stream("libx264", rate=FRAME_RATE)
+    def __init__(self, stream: BinaryIO) -> None:
+        self.write = stream.write
+
+
+def _video_stream(
+    output: Any, pictures: Sequence[NDArray[np.uint8]], film: Film, frame_times: Sequence[float] | None
+) -> Any:
+    stream = output.add_stream(film.codec, rate=FRAME_RATE)
     stream.height, stream.width = pictures[0].shape[:2]
-    stream.pix_fmt = "yuv420p"
-    stream.options = {"preset": "ultrafast", "crf": "16"}
-    stream.codec_context.time_base = Fraction(1, 1000)
-    if rotation:
-        stream.set_display_rotation(rotation)
+    stream.pix_fmt = film.pixel_format
+    stream.options = film.options
+    if frame_times is not None:
+        stream.codec_context.time_base = Fraction(1, TICKS)
+    if film.rotation:
+        stream.set_display_rotation(film.rotation)
     return stream
 
 
 def _video_packets(
-    stream: Any, pictures: Sequence[NDArray[np.uint8]], times: Sequence[float]
+    stream: Any, pictures: Sequence[NDArray[np.uint8]] | None, frame_times: Sequence[float] | None
 ) -> Iterator[Any]:
     import av
 
-    for picture, time in zip(pictures, times, strict=True):
+    for index, picture in enumerate(pictures or ()):
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
-        frame.pts = round(time * 1000)
-        yield from stream.encode(frame)
+        frame.pts = index if frame_times is None else round(frame_times[index] * TICKS)
+        yield from stream.encode(frame.reformat(format=stream.pix_fmt))
     yield from stream.encode()
 
 
-def _audio_packets(stream: Any, sound: NDArray[np.float32], rate: int) -> Iterator[Any]:
+def _audio_packets(stream: Any, sound: NDArray[np.float32] | None, rate: int) -> Iterator[Any]:
     import av
 
-    samples = (np.clip(sound, -1, 1) * 32767).astype(np.int16)[None]
+    samples = (np.clip(sound if sound is not None else (), -1, 1) * 32767).astype(np.int16)[None]
     for at in range(0, samples.shape[1], 1024):
         frame = av.AudioFrame.from_ndarray(
             np.ascontiguousarray(samples[:, at : at + 1024]), format="s16", layout="mono"

@@ -64,3 +64,28 @@ def test_tiny_features_of_different_clips_differ_in_every_token(clips, clip_of, 
     ]
     first, second = (arrays["tokens"] for arrays in encoder.encode(both))
     assert np.abs(first - second).max(axis=1).min() > 1e-3
+
+
+def test_half_precision_is_another_feature_close_to_the_first(clips, clip_of, good):
+    full, half = (make_encoder("mae", device="cpu", precision=name) for name in ("float32", "bfloat16"))
+    (view,) = full.needs
+    views = [{view: good(read_views(clip_of(clips["face.mp4"]), [view])[view])}]
+    exact, rough = (encoder.encode(views)[0]["utterance"] for encoder in (full, half))
+    assert full.spec.fingerprint != half.spec.fingerprint
+    assert 0 < np.abs(exact - rough).max() < 0.05 * np.abs(exact).max()
+    with pytest.raises(ConfigError, match="float8"):
+        make_encoder("mae", precision="float8")
+
+
+def test_an_encoder_of_another_package_is_found_by_its_entry_point(tmp_path, monkeypatch):
+    info = tmp_path / "other-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: other\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[emo.encoders]\nloudness = other:Loudness\nhubert = other:Nope\n")
+    (tmp_path / "other.py").write_text(
+        "class Loudness:\n    def __init__(self, preset, gain=1):\n        self.preset, self.gain = preset, gain\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    made = make_encoder("loudness", "base", gain=3)
+    assert (type(made).__name__, made.preset, made.gain) == ("Loudness", "base", 3)
+    assert type(make_encoder("hubert")).__module__ == "emo.extractors.hubert"

@@ -10,7 +10,7 @@ import pytest
 from emo.config.extract import MediaLimits
 from emo.errors import ConfigError
 from emo.extractors.media import read_views
-from emo.testing import drawn_face, tone, write_clip
+from emo.testing import Film, drawn_face, tone, write_clip
 from emo.views import AudioView, FacesView, FrameView, ViewData, ViewProblem
 
 AUDIO = AudioView()
@@ -207,6 +207,44 @@ def test_a_cut_behind_the_end_has_no_frames_and_no_sound(clips, clip_of):
     assert found == {"AudioView": "missing:no_audio", "FrameView": "failed:no_frames"}
 
 
+def test_a_live_recording_without_a_duration_is_measured(tmp_path, clip_of, good, face_pictures):
+    write_clip(tmp_path / "live.mkv", face_pictures, tone(2.0), live=True)
+    found = read_views(clip_of(tmp_path / "live.mkv"), EVERYTHING)
+    assert statuses(found) == all_of("ok")
+    assert good(found[MIDDLE]).times[0] == pytest.approx(1.0, abs=0.04)
+
+
+def test_a_cut_in_the_middle_of_a_long_file_is_exact(tmp_path, clip_of, good):
+    pictures = [np.full((48, 64, 3), index % 250, np.uint8) for index in range(13 * 25)]
+    sound = 0.1 * np.random.default_rng(0).standard_normal(13 * 16_000).astype(np.float32)
+    path = write_clip(tmp_path / "long.mkv", pictures, sound)
+    found = read_views(clip_of(path, start=11.0, end=12.0), (AUDIO, FIRST))
+    whole = good(read_views(clip_of(path), [AUDIO])[AUDIO])
+    np.testing.assert_array_equal(good(found[AUDIO]).array, whole.array[176_000:192_000])
+    assert good(found[FIRST]).times[0] == pytest.approx(11.0, abs=0.001)
+    assert good(found[FIRST]).array.mean() == pytest.approx(11 * 25 % 250, abs=3)
+
+
+@pytest.mark.parametrize(
+    ("codec", "pixels", "name"),
+    [
+        ("libx264", "yuv444p", "a.mkv"),
+        ("libx264", "yuv420p10le", "a.mkv"),
+        ("mpeg4", "yuv420p", "a.avi"),
+        ("mjpeg", "yuvj420p", "a.avi"),
+        ("png", "rgba", "a.mov"),
+        ("libvpx-vp9", "yuv420p", "a.webm"),
+    ],
+)
+def test_other_codecs_and_pixel_formats_show_the_same_picture(tmp_path, clip_of, good, codec, pixels, name):
+    face = drawn_face(160, 120)
+    path = write_clip(
+        tmp_path / name, [face] * 3, None, film=Film(codec=codec, pixel_format=pixels, options={})
+    )
+    found = good(read_views(clip_of(path), [FIRST])[FIRST])
+    assert np.abs(found.array.astype(int) - face).mean() < 4
+
+
 def test_frames_of_a_variable_rate_are_chosen_by_their_time(tmp_path, clip_of, good):
     times = [0.0, 0.02, 0.04, 0.06, 0.08, 0.1, 0.3, 0.5, 0.7, 0.9, 1.1, 1.3]
     pictures = [np.full((64, 64, 3), 20 * index, np.uint8) for index in range(len(times))]
@@ -222,7 +260,7 @@ def test_frames_of_a_variable_rate_are_chosen_by_their_time(tmp_path, clip_of, g
 def test_a_rotated_file_is_seen_upright(tmp_path, clip_of, good, rotation):
     upright = [drawn_face(160, 120) for _ in range(3)]
     turned = [np.ascontiguousarray(np.rot90(picture, -rotation // 90)) for picture in upright]
-    path = write_clip(tmp_path / "turned.mp4", turned, None, rotation=rotation)
+    path = write_clip(tmp_path / "turned.mp4", turned, None, film=Film(rotation=rotation))
     found = good(read_views(clip_of(path), [FIRST])[FIRST])
     assert found.array.shape == upright[0].shape
     assert np.abs(found.array.astype(int) - upright[0]).mean() < 3
