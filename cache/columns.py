@@ -23,6 +23,7 @@ from emo.cache.paths import SpacePaths
 
 _LENGTH = struct.Struct("<I")
 _ZSTD_LEVEL = 1
+MOST_CHUNK_BYTES = 1 << 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +102,8 @@ def decode_chunk(column: Column, data: bytes, count: int) -> bytes:
 
     if len(data) < _LENGTH.size or _LENGTH.pack(crc32c(data[:-4])) != data[-4:]:
         raise ValueError("the chunk does not match its crc32c")
+    if _unpacked_bytes(data) > MOST_CHUNK_BYTES:
+        raise ValueError(f"the chunk claims more than {MOST_CHUNK_BYTES} bytes")
     try:
         whole = bytes(zstd.decompress(data[:-4]))
     except RuntimeError as error:
@@ -111,6 +114,17 @@ def decode_chunk(column: Column, data: bytes, count: int) -> bytes:
         return whole[: count * column.item_bytes]
     body = whole[_LENGTH.size :]
     return body if count == CHUNK_ROWS else body[: _text_end(body, count)]
+
+
+def _unpacked_bytes(packed: bytes) -> int:
+    """What a zstd frame says it unpacks to (RFC 8878, 3.1.1.1), before any memory is taken for it."""
+    if len(packed) < 18:
+        return 0  # too short to hold a frame of a chunk: unpacking says so
+    descriptor = packed[4]
+    single, dictionary = descriptor >> 5 & 1, (0, 1, 2, 4)[descriptor & 3]
+    width = (single, 2, 4, 8)[descriptor >> 6]
+    begin = 5 + (1 - single) + dictionary
+    return int.from_bytes(packed[begin : begin + width], "little")
 
 
 def _text_end(body: bytes, count: int) -> int:

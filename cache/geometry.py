@@ -20,6 +20,7 @@ from emo.cache.format import Document
 from emo.spec import ArrayLayout
 
 ROWS_IN_CHUNK = 64
+MOST_CHUNKS = 1 << 24  # in a shard: 256 MiB of index
 
 
 @dataclass(frozen=True)
@@ -48,12 +49,16 @@ class Geometry:
 
     @classmethod
     def of_metadata(cls, document: Document) -> Geometry:
-        """The geometry that an array's zarr.json declares."""
+        """The geometry that an array's zarr.json declares; ValueError where no writer makes such shards."""
         shard_rows, *row_shape = document["chunk_grid"]["configuration"]["chunk_shape"]
         chunk_rows = document["codecs"][0]["configuration"]["chunk_shape"][0]
         dtype = np.dtype(document["data_type"]).newbyteorder("<")
         bfloat16 = document["attributes"].get("emo:dtype") == "bfloat16"
-        return cls(tuple(row_shape), dtype, chunk_rows, shard_rows, bfloat16)
+        geometry = cls(tuple(row_shape), dtype, chunk_rows, shard_rows, bfloat16)
+        whole = min(chunk_rows, shard_rows, *row_shape) > 0 and shard_rows % chunk_rows == 0
+        if not whole or shard_rows // chunk_rows > MOST_CHUNKS:
+            raise ValueError(f"shards of {shard_rows} rows {row_shape} in chunks of {chunk_rows}")
+        return geometry
 
     @property
     def row_bytes(self) -> int:

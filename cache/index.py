@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emo.cache.columns import Column, read_column
+from emo.cache.damage import DamagedFile
 from emo.cache.paths import SpacePaths
 from emo.cache.publish import column_values, read_tails
 from emo.cache.rows import Place, Row
-from emo.cache.state import SpaceState
+from emo.cache.state import SpaceState, load_state
 
 
 @dataclass
@@ -42,8 +43,18 @@ class Index:
         if name not in self._columns:
             column = next(column for column in self.state.columns if column.name == name)
             values = read_column(self.paths, column, self.state.digests[name])
-            self._columns[name] = np.concatenate([values, self._tail_values(column)])
+            values = np.concatenate([values, self._tail_values(column)])
+            array, _, what = name.rpartition("_")
+            if what == "rows" and array in self.state.spec.arrays:
+                self._check_places(array, self.column(f"{array}_start"), values)
+            self._columns[name] = values
         return self._columns[name]
+
+    def _check_places(self, array: str, start: NDArray[Any], rows: NDArray[Any]) -> None:
+        """DamagedFile where a record would be read from beyond its shard, whoever wrote that."""
+        shard_rows = self.state.geometry(array).shard_rows
+        if ((start < 0) | (rows < 0) | (start % shard_rows + rows > shard_rows)).any():
+            raise DamagedFile(self.paths.folder / f"{array}_rows", "a record reaches beyond its shard.")
 
     def _tail_values(self, column: Column) -> NDArray[Any]:
         values = column_values(column, self.tail)
@@ -56,7 +67,8 @@ class Index:
 
     def places(self, array: str, rows: Sequence[int]) -> list[Place]:
         """Where an array of these rows lies."""
-        picked = (self.column(f"{array}_{what}")[list(rows)].tolist() for what in ("start", "rows", "crc32c"))
+        numbers = np.asarray(rows, np.intp)
+        picked = (self.column(f"{array}_{what}")[numbers].tolist() for what in ("start", "rows", "crc32c"))
         return [Place(*values) for values in zip(*picked, strict=True)]
 
     def live(self) -> Iterator[tuple[str, int]]:
@@ -64,7 +76,11 @@ class Index:
         return iter(self.current.items())
 
 
-def load_index(paths: SpacePaths, state: SpaceState) -> Index:
-    """The index of a snapshot and of what the journals know beyond it."""
-    rows, _ = read_tails(paths, state)
-    return Index(paths, state, rows)
+def load_index(paths: SpacePaths) -> Index:
+    """The index of the published snapshot and of what the journals know beyond it."""
+    while True:
+        state = load_state(paths)
+        rows, _ = read_tails(paths, state)
+        # a publish in between may have deleted a journal before it was read: look again
+        if load_state(paths) == state:
+            return Index(paths, state, rows)

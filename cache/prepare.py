@@ -44,7 +44,8 @@ def prepare(record: Record, spec: FeatureSpec, geometries: Mapping[str, Geometry
     than a shard holds, `failed:too_long`.
     """
     _check(record)
-    status, reason = record.status, " ".join(record.reason.split())[:REASON_CHARACTERS]
+    one_line = " ".join(record.reason.split())[:REASON_CHARACTERS]
+    status, reason = record.status, one_line.encode(errors="replace").decode()
     blocks = {}
     for name, values in record.arrays.items():
         if name not in spec.arrays:
@@ -54,7 +55,10 @@ def prepare(record: Record, spec: FeatureSpec, geometries: Mapping[str, Geometry
             status, reason = problem
             blocks = {}
             break
-    meta = canonical_json(dict(record.meta)).decode()
+    try:
+        meta = canonical_json(dict(record.meta)).decode()
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"clip {record.clip_id!r}: its meta is no plain JSON ({error})") from error
     return Prepared(normal_id(record.clip_id), status, reason, meta, bytes(record.input_sha256), blocks)
 
 

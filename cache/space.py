@@ -62,9 +62,9 @@ class Space(Mapping[str, Feature]):
         if self._index is None:
             if self._writable:
                 publish(self._paths)
-            self._state = load_state(self._paths)
-            check_members(self._paths, self._state)
-            self._index = load_index(self._paths, self._state)
+            index = load_index(self._paths)
+            check_members(self._paths, index.state)
+            self._index, self._state = index, index.state
         return self._index
 
     def refresh(self) -> None:

@@ -6,6 +6,7 @@ nothing of records' values and does not decide when to commit.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from emo.cache.journal import Mark
 from emo.cache.paths import METADATA, SpacePaths
 from emo.spec import FeatureSpec
 
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]*")
 RECORD_CRC = "crc32c of the record's rows as stored: little-endian, C order"
 
 
@@ -37,11 +39,6 @@ class SpaceState:
     def columns(self) -> list[Column]:
         """The index arrays."""
         return index_columns(list(self.spec.arrays))
-
-    @property
-    def length(self) -> int:
-        """Rows of the index: current records and those they replaced."""
-        return self.digests["clip_id"].length
 
     def geometry(self, array: str) -> Geometry:
         """Geometry of one data array."""
@@ -110,12 +107,29 @@ def parse_state(document: Document, paths: SpacePaths) -> SpaceState:
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise DamagedFile(paths.metadata, f"no space of a feature cache ({error!r}).") from error
+    _check_declared(paths, state)
     if (spec.encoder, spec.short) != (paths.encoder, paths.short):
         raise DamagedFile(
             paths.metadata,
             f"it describes {spec.encoder}/{spec.short}: a folder was renamed or swapped. Name it back.",
         )
     return state
+
+
+def _check_declared(paths: SpacePaths, state: SpaceState) -> None:
+    """Refuse what no writer of the format declares: names that leave the folder, shards beyond all bounds.
+
+    A checksum says that a file is as it was written, not who wrote it.
+    """
+    names = {part for name in [*state.spec.arrays, *state.members] for part in name.split("/")}
+    try:
+        for array in state.spec.arrays:
+            state.geometry(array)
+        missing = {column.name for column in state.columns} - (state.digests.keys() & state.members.keys())
+    except (KeyError, ValueError, TypeError, IndexError) as error:
+        raise DamagedFile(paths.metadata, f"an array is declared as no writer does ({error!r}).") from error
+    if missing or not all(NAME.fullmatch(name) for name in names):
+        raise DamagedFile(paths.metadata, "names of arrays are missing or cannot stand in the format.")
 
 
 def check_members(paths: SpacePaths, state: SpaceState) -> None:

@@ -15,15 +15,14 @@ from typing import Literal
 
 from emo.cache import fsops
 from emo.cache.columns import index_columns
+from emo.cache.damage import DamagedFile
 from emo.cache.format import FORMAT, Document, check_format, group, stamped
 from emo.cache.paths import METADATA, CachePaths, SpacePaths
 from emo.cache.space import Space
-from emo.cache.state import created_by, new_state, read_metadata
+from emo.cache.state import NAME, created_by, new_state, read_metadata
 from emo.config.cache import DEFAULTS
 from emo.errors import AmbiguousSpace, CacheError, CacheMiss, ConfigError, FormatError
 from emo.spec import FeatureSpec
-
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]*")
 
 STORED_DTYPES = ("float16", "bfloat16", "float32", "float64")
 
@@ -38,7 +37,7 @@ def open_cache(path: str | os.PathLike[str], mode: Mode = "r") -> FeatureCache:
     """
     if mode not in ("r", "a"):
         raise ConfigError(f"a cache is opened with mode 'r' or 'a', not {mode!r}")
-    paths = CachePaths(Path(path))
+    paths = CachePaths(Path(path) if Path(path).name not in ("", "..") else Path(path).resolve())
     if not paths.metadata.exists():
         if paths.root.is_dir() and any(paths.root.iterdir()):
             raise FormatError(f"{paths.root} holds no feature cache: it has no {METADATA}.")
@@ -109,7 +108,10 @@ class FeatureCache:
     def _names(self) -> list[str]:
         document = read_metadata(self._paths.metadata)
         check_format(document["attributes"], self._paths.root)
-        return [str(name) for name in document["attributes"]["spaces"]]
+        names = [str(name) for name in document["attributes"]["spaces"]]
+        if not all(len(parts := name.split("/")) == 2 and all(map(NAME.fullmatch, parts)) for name in names):
+            raise DamagedFile(self._paths.metadata, f"it lists spaces outside of the cache: {names}.")
+        return names
 
     def _space(self, name: str) -> Space:
         if name not in self._spaces:
@@ -163,7 +165,7 @@ def _spaces_lock(paths: CachePaths) -> Iterator[None]:
 
 def _check_names(spec: FeatureSpec) -> None:
     for what, name in [("encoder", spec.encoder), *(("array", array) for array in spec.arrays)]:
-        if not _NAME.fullmatch(name):
+        if not NAME.fullmatch(name):
             raise ConfigError(f"{what} name {name!r} cannot be stored: use letters, digits and . _ @ + -")
     for name, layout in spec.arrays.items():
         if layout.dtype not in STORED_DTYPES:

@@ -172,7 +172,7 @@ class _SpaceCheck:
 
     def _index(self, state: SpaceState) -> Index:
         try:
-            return load_index(self._paths, state)
+            return load_index(self._paths)
         except DamagedFile:  # a journal, which has been checked already
             return Index(self._paths, state, [])
 
@@ -225,8 +225,7 @@ def _unsound(
     reader: ArrayReader, array: str, index: Index, rows: Sequence[int]
 ) -> Iterator[tuple[int, DamagedFile]]:
     """The rows whose bytes in one array are not those that were written."""
-    placed = [(row, index.place(row, array)) for row in rows]
-    placed = [(row, place) for row, place in placed if place.rows]
+    placed = [(row, place) for row, place in zip(rows, index.places(array, rows), strict=True) if place.rows]
     if _unsound_place(reader, array, [place for _, place in placed]) is None:
         return
     for row, place in placed:

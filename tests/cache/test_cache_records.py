@@ -183,6 +183,14 @@ def test_an_alias_is_one_more_row_to_the_same_data(space, fill):
     assert space.info("copy").input_sha256 == space.info("a").input_sha256
 
 
+def test_words_that_are_no_unicode_do_not_stop_a_run(space, fill):
+    fill(space, [record(status="failed:unreadable", reason="bad\udc80 name\nsecond line")])
+    assert space.info("a").reason == "bad? name second line"
+    for meta in ({"x": float("nan")}, {"x": object()}, {"x": "\udc80"}):
+        with space.writer() as writer, pytest.raises(ConfigError, match="no plain JSON"):
+            writer.put(record(meta=meta))
+
+
 def test_ids_are_data(space, fill):
     ids = ["../../x", ".", "a/b", "emoji 😀", "שלום", "x" * 4000, "cafe\u0301"]
     fill(space, [record(clip_id) for clip_id in ids])
