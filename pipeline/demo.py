@@ -23,6 +23,7 @@ from emo.corpora.rendered.corpus import render_corpus
 from emo.evaluation.intervals import Difference, paired_bootstrap
 from emo.evaluation.metrics import majority_scores
 from emo.evaluation.scored import Scored
+from emo.extractors import make_encoder
 from emo.heads.runs import HeadRun, run_head, write_run
 from emo.labels import MER2023, parse_label
 from emo.llm.events import StageEvent, StepDone
@@ -128,7 +129,7 @@ def _extract(
             on_progress=lambda event: say("extract", event.done, event.total, event.clip_id),
         )
     cache = open_cache(out / "features.zarr")
-    return {name: cache.space(f"{name}@{config.preset}") for name in config.encoders}
+    return {name: cache.space(make_encoder(name, preset=config.preset).spec) for name in config.encoders}
 
 
 def _best_head(clips: Sequence[Clip], spaces: dict[str, Space], config: DemoConfig, say: OnEvent) -> HeadRun:

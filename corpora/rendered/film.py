@@ -6,6 +6,7 @@ and no library version in the file. Another build may compress the same frames a
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -54,7 +55,7 @@ def render_clip(
     """Write the clip at `path`; the file appears whole or not at all."""
     wave = synthesise(identity, performance.tone, performance.duration, rng, performance.syllables)
     frames = draw_frames(identity, performance, rng, width, height)
-    partial = path.with_suffix(".partial")
+    partial = path.with_suffix(f".{os.getpid()}.partial")  # two runs on one folder do not meet
     write_mp4(partial, frames, wave, width=width, height=height)
     partial.replace(path)
 

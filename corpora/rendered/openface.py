@@ -6,6 +6,7 @@ these come from a plan, not from a tracker, so confidence and success are always
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +43,6 @@ def write_unit_csv(path: Path, performance: Performance, times: NDArray[np.float
         intensities = [f"{level:.2f}" for level in scaled]
         presences = [str(int(present.get(unit, False))) for unit in PRESENCE_UNITS]
         lines.append(",".join([str(number), f"{time:.3f}", "1.00", "1", *intensities, *presences]))
-    partial = path.with_suffix(".partial")
+    partial = path.with_suffix(f".{os.getpid()}.partial")  # two runs on one folder do not meet
     partial.write_text("\n".join(lines) + "\n", encoding="utf-8")
     partial.replace(path)
