@@ -46,12 +46,15 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def write_folder(out: Path, tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> dict[str, Json]:
-    """Write `model.safetensors` and `config.json`; returns their SHA-256 by name."""
+    """Write `model.safetensors` and `config.json`; returns their SHA-256 by name.
+
+    Tensors keep the precision they came in: a checkpoint in halves is not blown up to twice its size.
+    """
     from safetensors.torch import save_file
 
     out.mkdir(parents=True, exist_ok=True)
     model, settings = out / "model.safetensors", out / "config.json"
-    save_file({key: tensor.float().contiguous() for key, tensor in tensors.items()}, model)
+    save_file({key: tensor.contiguous() for key, tensor in tensors.items()}, model, metadata={"format": "pt"})
     model.chmod(0o644)
     settings.write_text(json.dumps(config, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     return {path.name: sha256_file(path) for path in (model, settings)}

@@ -83,7 +83,9 @@ def test_an_encoder_of_another_package_is_found_by_its_entry_point(tmp_path, mon
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: other\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[emo.encoders]\nloudness = other:Loudness\nhubert = other:Nope\n")
     (tmp_path / "other.py").write_text(
-        "class Loudness:\n    def __init__(self, preset, gain=1):\n        self.preset, self.gain = preset, gain\n"
+        "class Loudness:\n"
+        "    def __init__(self, preset, gain=1):\n"
+        "        self.preset, self.gain = preset, gain\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
     made = make_encoder("loudness", "base", gain=3)

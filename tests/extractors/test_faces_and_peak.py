@@ -77,7 +77,8 @@ def test_the_central_policy_takes_the_face_nearest_to_the_middle():
 
 
 def test_a_face_that_is_gone_is_replaced_by_the_policys_choice():
-    assert continued([LARGE], SMALL, "largest", (100, 100)) == LARGE
+    elsewhere = Box(0, 60, 10, 70)
+    assert continued([elsewhere, LARGE], SMALL, "largest", (100, 100)) == LARGE
 
 
 def test_boxes_between_looks_are_interpolated_and_held_outside():

@@ -276,6 +276,13 @@ def test_sound_of_other_rates_and_channels_becomes_16_khz_mono(tmp_path, clip_of
     np.testing.assert_allclose(found[2000:14_000], tone(1.0)[2000:14_000], atol=2e-3)
 
 
+def test_frequencies_that_16_khz_cannot_hold_are_gone_not_folded(tmp_path, clip_of, good):
+    high = tone(1.0, rate=44_100, hertz=11_000.0)
+    path = write_clip(tmp_path / "high.wav", None, high, sound_rate=44_100)
+    found = good(read_views(clip_of(path), [AUDIO])[AUDIO]).array
+    assert np.abs(found[2000:14_000]).max() < 1e-4
+
+
 def test_sound_that_is_not_finite_is_refused_with_its_place(tmp_path, clip_of):
     from scipy.io import wavfile
 

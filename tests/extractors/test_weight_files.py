@@ -11,7 +11,7 @@ from emo.cli.weights import weights
 from emo.errors import CheckpointError
 from emo.extractors import make_encoder
 from emo.extractors.checkpoints import load_tensors
-from emo.extractors.fetch import PICKLE, convert, settle
+from emo.extractors.fetch import PICKLE, convert, settle, write_card
 from emo.extractors.registry import preset_source
 from emo.testing import assert_same_arrays
 from emo.views import FacesView, ViewData
@@ -41,6 +41,7 @@ class Canary:
         return (open, (str(self.path), "w"))
 
 
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
 @pytest.mark.parametrize("protocol", [0, 2, 4])
 def test_code_in_a_checkpoint_is_never_run(tmp_path, protocol):
     canary, file = tmp_path / "canary", tmp_path / "evil.pth"
@@ -61,6 +62,7 @@ def test_code_in_a_new_style_checkpoint_is_never_run(tmp_path):
     assert not (tmp_path / "out" / "model.safetensors").exists()
 
 
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 no zip", b"\x80\x04]", b"text"])
 def test_what_is_no_checkpoint_is_named_and_refused(tmp_path, content):
     file = tmp_path / "broken.pth"
@@ -109,6 +111,19 @@ def test_an_original_mae_gives_the_same_features_after_conversion(tmp_path, face
     assert_same_arrays(expected, encoder.encode([faces])[0])
 
 
+def test_a_checkpoint_in_halves_stays_in_halves_and_is_encoded_in_float32(tmp_path, faces):
+    import torch
+    from safetensors.torch import load_file
+
+    _, file = original_mae(tmp_path)
+    tensors = {name: tensor.half() for name, tensor in load_tensors(file).items()}
+    torch.save(tensors, file)
+    convert("mae", file, tmp_path / "out", preset_source("mae", "paper"))
+    assert load_file(tmp_path / "out" / "model.safetensors")["pos_embed"].dtype == torch.float16
+    encoder = make_encoder("mae", "paper", weights=tmp_path / "out", faces=FACES, device="cpu")
+    assert encoder.encode([faces])[0]["frames"].dtype == np.float32
+
+
 def original_videomae(folder, prefix):
     """A small VideoMAE under the names of the original code, from a transformers one."""
     import torch
@@ -119,7 +134,7 @@ def original_videomae(folder, prefix):
     config = VideoMAEConfig(**sizes, num_attention_heads=2, use_mean_pooling=False, layer_norm_eps=1e-6)
     model = VideoMAEModel(config).eval()
     for parameter in model.parameters():
-        torch.nn.init.normal_(parameter, std=0.05)
+        torch.nn.init.normal_(parameter, std=0.2)
     ours = model.state_dict()
     names = {"layernorm_before": "norm1", "layernorm_after": "norm2", "attention.output.dense": "attn.proj"}
     names |= {"intermediate.dense": "mlp.fc1", "output.dense": "mlp.fc2"}
@@ -181,6 +196,17 @@ def test_the_command_converts_to_where_the_paper_preset_looks(tmp_path, faces):
     assert encoder.spec.weights["model"] == told["sha256"]["model.safetensors"]
     assert encoder.spec.licence == preset_source("mae", "paper").licence
     assert encoder.encode([faces])[0]["utterance"].shape == (128,)
+
+
+def test_a_substitute_never_carries_the_name_of_what_it_stands_for(tmp_path):
+    _, file = original_mae(tmp_path)
+    folder = tmp_path / "weights" / "mae" / "paper"
+    source = preset_source("mae", "paper")
+    files = convert("mae", file, folder, source)
+    assert make_encoder("mae", "paper").spec.preset == "paper"
+    write_card(folder, source.substitute, files, substitute=True)
+    spec = make_encoder("mae", "paper").spec
+    assert (spec.preset, spec.licence) == ("paper-substitute", source.substitute.licence)
 
 
 def test_the_command_says_what_is_not_public_and_what_stands_in_for_it():
