@@ -7,7 +7,6 @@ clips, so that no document can be answered from the subtitle alone. Knows texts,
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -22,8 +21,9 @@ from emo.llm.prompts import TASKS, Prompt, Slot, Template, instruction
 T = TypeVar("T")
 
 EXPLAIN = "explain"
-TASKS_SHOWN = ("emotion", "caption", "reason", EXPLAIN)
-OTHER_LABEL = 0.5  # share of explanations asked for any label: they must name it whatever the hints say
+TASKS_SHOWN = ("emotion", "emotion", "caption", "reason", EXPLAIN, EXPLAIN)  # as often as they stand here
+MISLED = 0.6  # share of explanations whose hints point at any label: only the label that is stated helps
+OWN_CLUE = 0.7  # share of the single slots that hold one of the clip's own clues
 COMMON = 0.4  # a word in the clues of more than this share of clips tells nothing
 WHOLE_PHRASE = 0.3  # share of the clues that stand there in full
 LABEL_HINTS = 0.2  # share of the hints that are a label's own name
@@ -77,26 +77,24 @@ class ClueWriter:
 
     def _document(self, clip: ClipTexts, rng: Generator) -> Document:
         task = _pick(rng, [task for task in self._tasks if clip.answer(task.target)])
-        label = clip.label
-        answer = clip.answer(task.target)
-        if task.name == EXPLAIN and rng.random() < OTHER_LABEL:
-            label = _pick(rng, self._labels)
-            answer = re.sub(rf"\b{re.escape(clip.label)}\b", label, answer)
-        words = instruction(task, self._labels, label=label, rng=rng)
+        misled = task.name == EXPLAIN and rng.random() < MISLED
+        pointed_at = _pick(rng, self._labels) if misled else clip.label
+        words = instruction(task, self._labels, label=clip.label, rng=rng)
         said = _pick(rng, self._said)
         prompt = self._template.prompt(text=said, tag=task.tag, instruction=words)
+        answer = clip.answer(task.target)
         if clip.text:
             answer = answer.replace(clip.text, said)
-        return Document(self._filled(prompt, clip, rng), answer)
+        return Document(self._filled(prompt, clip.clues, pointed_at, rng), answer)
 
-    def _filled(self, prompt: Prompt, clip: ClipTexts, rng: Generator) -> tuple[str, ...]:
-        """The prompt with every slot turned into the words of hints."""
+    def _filled(self, prompt: Prompt, clues: Sequence[str], label: str, rng: Generator) -> tuple[str, ...]:
+        """The prompt with every slot turned into words: the clip's own clues and hints at `label`."""
         slots = sum(isinstance(part, Slot) and part.name != PATCHES_SLOT for part in prompt)
-        hints = [self._hint(clip.label, rng) for _ in range(int(rng.integers(2, self._most + 1)))]
-        for clue in clip.clues:
-            hints.insert(int(rng.integers(len(hints) + 1)), clue)
-        short = [
-            self._word(rng, _pick(rng, clip.clues)) if rng.random() < 0.7 else self._hint(clip.label, rng)
+        many = [self._hint(label, rng) for _ in range(int(rng.integers(2, self._most + 1)))]
+        for clue in clues:
+            many.insert(int(rng.integers(len(many) + 1)), clue)
+        single = [
+            self._word(rng, _pick(rng, clues)) if rng.random() < OWN_CLUE else self._hint(label, rng)
             for _ in range(slots)
         ]
         filled = []
@@ -104,9 +102,9 @@ class ClueWriter:
             if not isinstance(part, Slot):
                 filled.append(part)
             elif part.name == PATCHES_SLOT:
-                filled.append(" " + " ".join(hints))
+                filled.append(" " + " ".join(many))
             else:
-                filled.append(" " + short.pop())
+                filled.append(" " + single.pop())
         return tuple(filled)
 
     def _word(self, rng: Generator, phrase: str) -> str:
