@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -30,9 +31,16 @@ class Index:
     tail: Sequence[Row]
     _columns: dict[str, NDArray[Any]] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        self.ids: list[str] = self.column("clip_id").tolist()
-        self.current: dict[str, int] = dict(zip(self.ids, range(len(self.ids)), strict=True))
+    @cached_property
+    def ids(self) -> list[str]:
+        """Clip id of every row, replaced ones included."""
+        ids: list[str] = self.column("clip_id").tolist()
+        return ids
+
+    @cached_property
+    def current(self) -> dict[str, int]:
+        """Row of each clip's current record: the last one."""
+        return dict(zip(self.ids, range(len(self.ids)), strict=True))
 
     def __len__(self) -> int:
         """Rows, replaced ones included."""

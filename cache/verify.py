@@ -17,7 +17,6 @@ import numpy as np
 from emo.cache import fsops
 from emo.cache.canary import FOLDER as CANARY
 from emo.cache.canary import read_canary
-from emo.cache.columns import read_column
 from emo.cache.damage import DamagedFile
 from emo.cache.format import CHUNK_ROWS, check_format
 from emo.cache.index import Index, load_index
@@ -148,9 +147,9 @@ class _SpaceCheck:
             yield from self._look(check_member, self._paths, state, name)
         yield from self._look(read_canary, self._paths, state)
         yield from self._journals(state)
-        damaged = yield from self._columns(state)
+        index = self._index(state)
+        damaged = yield from self._columns(index)
         if not damaged:
-            index = self._index(state)
             yield from self._records(index)
             yield from self._strangers(index)
 
@@ -161,11 +160,11 @@ class _SpaceCheck:
         for path in journals(self._paths):
             yield from self._look(read_tail, path, state.spec.fingerprint, Mark())
 
-    def _columns(self, state: SpaceState) -> Generator[Check, None, bool]:
+    def _columns(self, index: Index) -> Generator[Check, None, bool]:
         """Checks of the index arrays; returns whether any could not be read."""
         damaged = False
-        for column in state.columns:
-            for check in self._look(read_column, self._paths, column, state.digests[column.name]):
+        for column in index.state.columns:
+            for check in self._look(index.column, column.name):
                 damaged = True
                 yield check
         return damaged
