@@ -6,6 +6,7 @@ import ast
 import inspect
 import json
 from dataclasses import fields
+from itertools import pairwise
 from pathlib import Path
 
 import click
@@ -50,7 +51,7 @@ def _field_docs() -> dict[str, str]:
     module = ast.parse(inspect.getsource(workspace))
     body = next(node.body for node in module.body if isinstance(node, ast.ClassDef))
     said = {}
-    for here, below in zip(body, body[1:], strict=False):
+    for here, below in pairwise(body):
         if (
             isinstance(here, ast.AnnAssign)
             and isinstance(here.target, ast.Name)

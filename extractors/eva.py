@@ -194,6 +194,10 @@ class Eva:
                 results += [{"tokens": clip} for clip in to_numpy(tokens)]
         return results
 
+    def times(self, views: Views) -> dict[str, Json]:
+        """The moment of the frame that all tokens are of."""
+        return {"tokens": {"times": views[self._view].times.tolist()}}
+
 
 def _layout(config: Mapping[str, Json], side: int) -> ArrayLayout:
     if "architecture" in config:  # timm

@@ -187,6 +187,11 @@ class Hubert:
             results.append({"frames": frames, "utterance": frames.mean(axis=0, dtype=np.float32)})
         return results
 
+    def times(self, views: Views) -> dict[str, Json]:
+        """The middles of what the frames hear."""
+        rate = self._view.rate
+        return {"frames": {"t0": self._shortest / 2 / rate, "dt": self._hop / rate}}
+
     def _pieces(self, sound: NDArray[np.float32]) -> list[NDArray[np.float32]]:
         """The sound in pieces of at most LONGEST_S whose frames, one after the other, are its frames."""
         frames = frame_count(len(sound), self._kernels, self._strides)

@@ -161,6 +161,10 @@ class Mae:
                 results.append({"frames": frames, "utterance": frames.mean(axis=0, dtype=np.float32)})
         return results
 
+    def times(self, views: Views) -> dict[str, Json]:
+        """The moments of the faces."""
+        return {"frames": {"times": views[self._faces].times.tolist()}}
+
 
 def _pixel_statistics(config: Mapping[str, Json], chosen: MaePreset) -> tuple[Triple, Triple]:
     """Mean and std that the weights' own config names, else the preset's."""

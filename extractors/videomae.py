@@ -150,6 +150,11 @@ class VideoMae:
                 results.append({"frames": frames, "utterance": frames.mean(axis=0, dtype=np.float32)})
         return results
 
+    def times(self, views: Views) -> dict[str, Json]:
+        """The mean moment of each tubelet's faces."""
+        moments = views[self._faces].times.reshape(self._tubelets, -1)
+        return {"frames": {"times": moments.mean(axis=1).tolist()}}
+
 
 def _arrays(config: Mapping[str, Json]) -> dict[str, ArrayLayout]:
     dim = cast(int, config["hidden_size"])

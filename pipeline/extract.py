@@ -194,7 +194,7 @@ def _encode(
         status=degraded or OK,
         arrays=arrays,
         input_sha256=digest,
-        meta=_meta(got),
+        meta=part.encoder.times(got) | _meta(got),
     )
 
 
@@ -203,7 +203,7 @@ def _meta(views: dict[View, ViewData]) -> dict[str, Json]:
     flags: list[Json] = []
     for view, data in views.items():
         name = type(view).__name__.removesuffix("View").lower()
-        meta[name] = {"times": [round(float(moment), 4) for moment in data.times], **data.meta}
+        meta[name] = dict(data.meta)
         flags += [flag for flag in data.flags if flag not in flags]
     if flags:
         meta["flags"] = flags

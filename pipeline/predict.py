@@ -17,6 +17,8 @@ from emo.heads.batches import Source
 from emo.pipeline.extract import ExtractProgress, extract
 from emo.pipeline.systems import Answer, System, answer_all, load_system
 
+SUBSTITUTE = "-substitute"  # how a spec marks that another checkpoint stood in for a preset's own
+
 
 def predict(
     clips: str | os.PathLike[str] | Sequence[str | os.PathLike[str] | Clip],
@@ -89,5 +91,6 @@ def _clips(clips: str | os.PathLike[str] | Sequence[str | os.PathLike[str] | Cli
 def _by_preset(sources: Mapping[str, Source]) -> dict[str, list[str]]:
     grouped: dict[str, list[str]] = {}
     for name, source in sources.items():
-        grouped.setdefault(source.spec.preset, []).append(name)
+        preset = source.spec.preset.removesuffix(SUBSTITUTE)
+        grouped.setdefault(preset, []).append(name)
     return grouped

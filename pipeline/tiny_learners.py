@@ -214,7 +214,7 @@ def standard(values: Tensor, count: int) -> Tensor:
 
 def r2(predicted: Tensor, truth: Tensor) -> Tensor:
     """R squared (K,) of predictions (N, K)."""
-    return 1 - (predicted - truth).square().mean(dim=0) / truth.var(dim=0)
+    return 1 - (predicted - truth).square().mean(dim=0) / (truth.var(dim=0) + 1e-6)
 
 
 def by_group(scores: Tensor) -> dict[str, float]:

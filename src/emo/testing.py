@@ -59,6 +59,18 @@ class EncoderTests:
             if layout.kind == "tokens":
                 assert array.shape[0] == layout.tokens, name
 
+    def test_every_row_in_time_has_its_moment(self, encoder: Encoder) -> None:
+        """`times` speaks of as many rows as there are, or gives the law they follow."""
+        views = self.views_of(encoder, seed=0)
+        (arrays,) = encoder.encode([views])
+        for name, noted in encoder.times(views).items():
+            assert isinstance(noted, dict)
+            if "times" in noted and encoder.spec.arrays[name].kind == "frames":
+                assert isinstance(noted["times"], list)
+                assert len(noted["times"]) == len(arrays[name])
+            elif "times" not in noted:
+                assert set(noted) == {"t0", "dt"}
+
     def test_values_are_features(self, encoder: Encoder) -> None:
         """No NaN, no Inf, no row of zeros, and not the same for every clip."""
         first, second = encoder.encode([self.views_of(encoder, seed=seed) for seed in (0, 1)])

@@ -95,3 +95,9 @@ class Encoder(Protocol):
 
     def encode(self, batch: Sequence[Views]) -> list[dict[str, Array]]:
         """One dict of arrays for each element: frames (T, D), tokens (N, D), utterance (D,)."""
+
+    def times(self, views: Views) -> dict[str, Json]:
+        """When the rows of the time-bound arrays of a clip are, in seconds, by array name.
+
+        `{"t0": s, "dt": s}` where they are evenly spaced, else `{"times": [s, ...]}`.
+        """

@@ -29,6 +29,8 @@ def test_counts_add_up_and_a_missing_modality_is_a_status(folder, tmp_path):
     ]
     space = open_cache(tmp_path / "f.zarr")["hubert"]
     assert sorted(space) == ["a", "b"]
+    assert np.allclose(np.diff(space["a"].times), 0.02)
+    assert len(space["a"].times) == len(space["a"].values)
     assert space.info("mute").status == "missing:no_audio"
 
 
@@ -77,7 +79,9 @@ def test_values_do_not_depend_on_neighbours_or_on_workers(folder, tmp_path):
     for number in range(5):
         (folder / f"c{number}.mp4").write_bytes((folder / "a.mp4").read_bytes())
     run(folder, tmp_path / "one.zarr", "hubert", "mae")
-    extract([Clip(clip_id="a", path=folder / "a.mp4")], ("hubert", "mae"), tmp_path / "alone.zarr", preset="tiny")
+    extract(
+        [Clip(clip_id="a", path=folder / "a.mp4")], ("hubert", "mae"), tmp_path / "alone.zarr", preset="tiny"
+    )
     extract(folder, ("hubert", "mae"), tmp_path / "two.zarr", preset="tiny", jobs=2)
     stores = [open_cache(tmp_path / f"{name}.zarr") for name in ("one", "alone", "two")]
     for name in ("hubert", "mae"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from emo.config.llm import TinyBaseConfig
 from emo.config.workspace import ENCODER_NAMES
@@ -24,7 +24,7 @@ class DemoConfig:
     preset: str = "tiny"
     heads: tuple[str, ...] = ("concat", "attention")
     recipe: str = "tiny"
-    base: TinyBaseConfig = TinyBaseConfig()
+    base: TinyBaseConfig = field(default_factory=TinyBaseConfig)
     shuffles: int = 5
     examples: int = 9
     resamples: int = 2000
