@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from emo.clip import Clip
 from emo.config.demo import DemoConfig
@@ -13,9 +15,11 @@ from emo.evaluation.figures import confusion_figure, curves_figure, png_bytes
 from emo.evaluation.report import Answer as AnswerCard
 from emo.evaluation.report import Report
 from emo.evaluation.tables import HEADERS, Result, per_class_rows, result_rows
+from emo.extractors.media import read_views
 from emo.llm.events import StepDone, Validated
 from emo.pipeline.demo_result import DemoResult
 from emo.pipeline.systems import Answer
+from emo.views import FrameView, ViewData
 
 NOTES = (
     "These people are drawn by a program and their feelings are planted. The encoders are the tiny preset, "
@@ -164,6 +168,7 @@ def _card(clip: Clip, answer: Answer) -> AnswerCard:
         predicted=answer.label,
         text=answer.text,
         video=clip.path.read_bytes(),
+        image=_poster(clip),
         details={
             "says": clip.text,
             "speaker": clip.speaker or "",
@@ -171,3 +176,14 @@ def _card(clip: Clip, answer: Answer) -> AnswerCard:
             "missing": ", ".join(answer.missing) or "nothing",
         },
     )
+
+
+def _poster(clip: Clip) -> bytes | None:
+    """The clip's peak frame as JPEG; None where it has no pictures."""
+    view = FrameView("peak")
+    frame = read_views(clip, [view])[view]
+    if not isinstance(frame, ViewData):
+        return None
+    stream = io.BytesIO()
+    Image.fromarray(frame.array).save(stream, format="JPEG", quality=85)
+    return stream.getvalue()
