@@ -66,9 +66,9 @@ def table(result: dict[str, Any]) -> str:
     invalid = max(row["llm"]["invalid_rate"] for row in rows)
     named = min(row["llm"]["reasons_name_label"] for row in rows)
     note = (
-        f"n = {rows[0]['head']['n']} test clips a seed, of speakers nothing was trained or chosen on; brackets: "
-        f"95 % bootstrap over speakers. Invalid answers: at most {invalid:.1%}. Reasons that name their label: "
-        f"at least {named:.1%}. Measured {result['date']} on {result['machine']}, with "
+        f"n = {rows[0]['head']['n']} test clips a seed, of speakers nothing was trained or chosen on; "
+        f"brackets: 95 % bootstrap over speakers. Invalid answers: at most {invalid:.1%}. Reasons that "
+        f"name their label: at least {named:.1%}. Measured {result['date']} on {result['machine']}, with "
         "`python benchmarks/demo_seeds.py --seeds 0 1 2`."
     )
     return f"{markdown_table(headers, lines)}\n{note}\n"
