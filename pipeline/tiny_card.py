@@ -23,7 +23,7 @@ CLASSES = {
     "eva": "transformers `Blip2VisionModel`",
 }
 TARGETS = {
-    "hubert": "tone, vocal tract and breath of a wave; loudness of each frame",
+    "hubert": "tone, vocal tract and breath of a wave; loudness and pitch of each frame",
     "mae": "17 action units, pose, place and shape of one face",
     "videomae": "mean, peak and spread of each unit over a clip; units and pose of each tubelet",
     "eva": "17 action units, pose and shape of the face in a whole frame",
@@ -41,9 +41,9 @@ Licence: MIT, as the code. Made by `make tiny-encoders` (seed {seed}); half-prec
 
 {clips} people seen and {voices} heard, drawn and sung by `emo.corpora.rendered` in the namespace
 `{namespace}`; a corpus that a user renders is of the namespace `corpus` and shares no person with it.
-Action units and tone are drawn at random, each alone. Targets are these planted numbers. No class of
-emotion is ever drawn, shown or taught. Faces are cut as a jittering detector cuts them, frames have been
-through JPEG.
+Action units and tone are drawn at random, each alone. Targets are these planted numbers, and the pitch of
+each frame as measured in the wave. No class of emotion is ever drawn, shown or taught. Faces are cut as a
+jittering detector cuts them, frames have been through JPEG.
 
 The first layer of the three vision encoders is set in closed form (whitened principal components of the
 patches and ridge regressors of the targets) and stays; the rest is trained by AdamW with linear heads on

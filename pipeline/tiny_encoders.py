@@ -186,7 +186,8 @@ def _make(out: Path, scratch: Path, config: TinyEncodersConfig, only: Sequence[s
     readings = probe(processes=config.processes) if at_home else {}  # the probe reads what is installed
     for name, reading in readings.items():
         LOG.info("%s: weighted F1 %.2f on validation, %.2f on test", name, reading.val, reading.test)
-    write_card(out, config, trained, readings)
+    if set(trained) == set(ENCODERS):
+        write_card(out, config, trained, readings)
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ POSITION = 0.5  # standard deviation of fresh position embeddings, against patch
 NORM_EPS = 1e-6
 PITCH_UNIT, VOICED = 2.0, 0.3  # semitones that count as 1; loudness from which a frame has a pitch
 HISS = 0.002  # noise on waves
+SCORED = 32  # waves in one pass when measuring
 
 
 class Learner(Protocol):
@@ -72,7 +73,8 @@ class VoiceLearner:
     def scores(self) -> dict[str, float]:
         """R squared of each number of the tone, and of the vocal tract and the breath."""
         rows = np.arange(self._train, len(self._waves))
-        features = [self._frames(self._read(part)).mean(dim=1) for part in np.array_split(rows, 8)]
+        parts = (rows[at : at + SCORED] for at in range(0, len(rows), SCORED))
+        features = [self._frames(self._read(part)).mean(dim=1) for part in parts]
         found = r2(self.heads["tone"](torch.cat(features)), self._tone[rows])
         return dict(zip((*TONE_FIELDS, "tract", "breath"), found.tolist(), strict=True))
 

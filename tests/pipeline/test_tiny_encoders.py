@@ -29,8 +29,8 @@ from emo.pipeline.tiny_training import Progress, fit, learning_rate
 from emo.pipeline.tiny_views import draw_views
 from emo.views import AudioView, ViewData
 
-SMALL = TinyEncodersConfig(seed=5, clips=10, voices=16, processes=1)
-COURSE = Course(steps=12, batch=8, learning_rate=1e-3, warm_up=2)
+SMALL = TinyEncodersConfig(seed=5, clips=8, voices=10, processes=1)
+COURSE = Course(steps=10, batch=6, learning_rate=1e-3, warm_up=2)
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +93,7 @@ def test_a_few_steps_lower_the_loss(name: str, people: People) -> None:
 
     def loss() -> float:
         with torch.inference_mode():
-            return float(learner.loss(np.random.default_rng(0), 9))
+            return float(learner.loss(np.random.default_rng(0), 8))
 
     before = loss()
     last = list(fit(learner, COURSE, np.random.default_rng(1)))[-1]
@@ -103,7 +103,7 @@ def test_a_few_steps_lower_the_loss(name: str, people: People) -> None:
 
 
 def test_training_writes_weights_that_the_extractors_load(people: People, tmp_path: Path) -> None:
-    config = TinyEncodersConfig(seed=5, clips=10, voices=16, processes=1, mae=COURSE)
+    config = TinyEncodersConfig(seed=5, clips=8, voices=10, processes=1, mae=COURSE)
     steps = list(tiny_encoders.train_tiny_encoders(tmp_path, people._scratch, config, only=["mae"]))
     assert steps[-1][1].step == COURSE.steps
     tiny.load("mae", mae.build_tiny(), tmp_path)
@@ -114,7 +114,7 @@ def test_a_loss_that_is_not_finite_stops_the_training(people: People) -> None:
     learner = make_learner("hubert", people, seed=0)
     with torch.no_grad():
         next(iter(learner.heads.parameters())).fill_(float("nan"))
-    with pytest.raises(NonFiniteLoss, match="step 1 of 12"):
+    with pytest.raises(NonFiniteLoss, match="step 1 of 10"):
         next(fit(learner, COURSE, np.random.default_rng(0)))
 
 

@@ -30,4 +30,4 @@ class TinyEncodersConfig:
     hubert: Course = Course(steps=2000, batch=16, learning_rate=2e-3)
     mae: Course = Course(steps=10000, batch=64, learning_rate=2e-3)
     videomae: Course = Course(steps=5000, batch=16, learning_rate=2e-3)
-    eva: Course = Course(steps=16000, batch=64, learning_rate=2e-3)
+    eva: Course = Course(steps=6000, batch=64, learning_rate=2e-3)
