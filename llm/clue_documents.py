@@ -7,6 +7,7 @@ clips, so that no document can be answered from the subtitle alone. Knows texts,
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ T = TypeVar("T")
 
 EXPLAIN = "explain"
 TASKS_SHOWN = ("emotion", "emotion", "caption", "reason", EXPLAIN, EXPLAIN)  # as often as they stand here
-MISLED = 0.6  # share of explanations whose hints point at any label: only the label that is stated helps
+OTHER_LABEL = 0.5  # share of explanations asked for any label: they must name it whatever the clues say
 OWN_CLUE = 0.7  # share of the single slots that hold one of the clip's own clues
 COMMON = 0.4  # a word in the clues of more than this share of clips tells nothing
 WHOLE_PHRASE = 0.3  # share of the clues that stand there in full
@@ -77,15 +78,16 @@ class ClueWriter:
 
     def _document(self, clip: ClipTexts, rng: Generator) -> Document:
         task = _pick(rng, [task for task in self._tasks if clip.answer(task.target)])
-        misled = task.name == EXPLAIN and rng.random() < MISLED
-        pointed_at = _pick(rng, self._labels) if misled else clip.label
-        words = instruction(task, self._labels, label=clip.label, rng=rng)
+        answer, stated = clip.answer(task.target), clip.label
+        if task.name == EXPLAIN and rng.random() < OTHER_LABEL:
+            stated = _pick(rng, self._labels)
+            answer = re.sub(rf"\b{re.escape(clip.label)}\b", stated, answer)
+        words = instruction(task, self._labels, label=stated, rng=rng)
         said = _pick(rng, self._said)
         prompt = self._template.prompt(text=said, tag=task.tag, instruction=words)
-        answer = clip.answer(task.target)
         if clip.text:
             answer = answer.replace(clip.text, said)
-        return Document(self._filled(prompt, clip.clues, pointed_at, rng), answer)
+        return Document(self._filled(prompt, clip.clues, clip.label, rng), answer)
 
     def _filled(self, prompt: Prompt, clues: Sequence[str], label: str, rng: Generator) -> tuple[str, ...]:
         """The prompt with every slot turned into words: the clip's own clues and hints at `label`."""

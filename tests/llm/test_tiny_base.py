@@ -84,7 +84,7 @@ def test_what_is_said_is_exchanged_and_quoted_as_exchanged(texts):
         assert document.answer.split('"')[1] in document.prompt[-1]
 
 
-def test_explanations_name_the_label_they_are_asked_for_whatever_the_hints_say(writer):
+def test_explanations_name_the_label_they_are_asked_for_whatever_the_clues_say(writer):
     documents = list(writer.documents(400, np.random.default_rng(3)))
     asked = [document for document in documents if "The label is " in document.prompt[-1]]
     assert len(asked) > 50
