@@ -22,9 +22,8 @@ from emo.llm.prompts import TASKS, Prompt, Slot, Template, instruction
 T = TypeVar("T")
 
 EXPLAIN = "explain"
-TASKS_SHOWN = ("emotion", "emotion", "caption", "reason", EXPLAIN, EXPLAIN)  # as often as they stand here
-OTHER_LABEL = 0.5  # share of explanations asked for any label: they must name it whatever the clues say
-OWN_CLUE = 0.7  # share of the single slots that hold one of the clip's own clues
+TASKS_SHOWN = ("emotion", "caption", "reason", EXPLAIN)
+OTHER_LABEL = 0.5  # share of explanations asked for any label: they must name it whatever the hints say
 COMMON = 0.4  # a word in the clues of more than this share of clips tells nothing
 WHOLE_PHRASE = 0.3  # share of the clues that stand there in full
 LABEL_HINTS = 0.2  # share of the hints that are a label's own name
@@ -78,25 +77,26 @@ class ClueWriter:
 
     def _document(self, clip: ClipTexts, rng: Generator) -> Document:
         task = _pick(rng, [task for task in self._tasks if clip.answer(task.target)])
-        answer, stated = clip.answer(task.target), clip.label
+        label = clip.label
+        answer = clip.answer(task.target)
         if task.name == EXPLAIN and rng.random() < OTHER_LABEL:
-            stated = _pick(rng, self._labels)
-            answer = re.sub(rf"\b{re.escape(clip.label)}\b", stated, answer)
-        words = instruction(task, self._labels, label=stated, rng=rng)
+            label = _pick(rng, self._labels)
+            answer = re.sub(rf"\b{re.escape(clip.label)}\b", label, answer)
+        words = instruction(task, self._labels, label=label, rng=rng)
         said = _pick(rng, self._said)
         prompt = self._template.prompt(text=said, tag=task.tag, instruction=words)
         if clip.text:
             answer = answer.replace(clip.text, said)
-        return Document(self._filled(prompt, clip.clues, clip.label, rng), answer)
+        return Document(self._filled(prompt, clip, rng), answer)
 
-    def _filled(self, prompt: Prompt, clues: Sequence[str], label: str, rng: Generator) -> tuple[str, ...]:
-        """The prompt with every slot turned into words: the clip's own clues and hints at `label`."""
+    def _filled(self, prompt: Prompt, clip: ClipTexts, rng: Generator) -> tuple[str, ...]:
+        """The prompt with every slot turned into the words of hints."""
         slots = sum(isinstance(part, Slot) and part.name != PATCHES_SLOT for part in prompt)
-        many = [self._hint(label, rng) for _ in range(int(rng.integers(2, self._most + 1)))]
-        for clue in clues:
-            many.insert(int(rng.integers(len(many) + 1)), clue)
-        single = [
-            self._word(rng, _pick(rng, clues)) if rng.random() < OWN_CLUE else self._hint(label, rng)
+        hints = [self._hint(clip.label, rng) for _ in range(int(rng.integers(2, self._most + 1)))]
+        for clue in clip.clues:
+            hints.insert(int(rng.integers(len(hints) + 1)), clue)
+        short = [
+            self._word(rng, _pick(rng, clip.clues)) if rng.random() < 0.7 else self._hint(clip.label, rng)
             for _ in range(slots)
         ]
         filled = []
@@ -104,9 +104,9 @@ class ClueWriter:
             if not isinstance(part, Slot):
                 filled.append(part)
             elif part.name == PATCHES_SLOT:
-                filled.append(" " + " ".join(many))
+                filled.append(" " + " ".join(hints))
             else:
-                filled.append(" " + single.pop())
+                filled.append(" " + short.pop())
         return tuple(filled)
 
     def _word(self, rng: Generator, phrase: str) -> str:

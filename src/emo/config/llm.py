@@ -100,6 +100,6 @@ class TinyBaseConfig:
     prompt_weight: float = 0.3
     label_weight: float = 8.0
     clue_purity: float = 0.5
-    max_clues: int = 8
+    max_clues: int = 16
     template: str = "emo"
     seed: int = 0
