@@ -9,6 +9,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
 from typing import NoReturn
@@ -58,6 +59,17 @@ class LazyVerbs(click.Group):
         module, attribute = VERBS[cmd_name][0].split(":")
         command: click.Command = getattr(import_module(module), attribute)
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does; an unknown verb is told with the nearest known one."""
+        name = args[0]
+        if name not in VERBS:
+            near = get_close_matches(name, VERBS, n=1)
+            hint = f"Did you mean `emo {near[0]}`?" if near else f"Known: {', '.join(VERBS)}."
+            ctx.fail(f"there is no command {name!r}. {hint}")
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the verbs without importing them."""

@@ -68,7 +68,7 @@ def train_llm(
 
     \b
     emo train-llm --manifest clips/manifest.jsonl --base tiny-base
-    emo train-llm --manifest merr.csv --base meta-llama/Llama-2-7b-chat-hf --recipe paper-coarse-to-fine
+    emo train-llm --recipe paper-coarse-to-fine --base models/llama-2-7b-chat
     """
     from emo.cache import open_cache
     from emo.cli.llm import TINY_BASE, merr_folder

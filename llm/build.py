@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 import torch
 
 from emo.config.llm import LlmConfig
+from emo.heads.projectors import projectors_for
 from emo.heads.standardise import Standardiser
 from emo.llm.base import Base
 from emo.llm.features import Features
-from emo.llm.model import EmotionLlama, match_embeddings, slot_projectors, with_lora
+from emo.llm.model import EmotionLlama, match_embeddings, with_lora
 
 STANDARDISER_CLIPS = 1024  # enough for a mean and a spread; 40 GB of EVA tokens need not be read for them
 
@@ -36,7 +37,7 @@ def assemble(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         llama = with_lora(base.llama, config.lora)
-        projectors = slot_projectors(config.slots, dims, hidden)
+        projectors = projectors_for(config.slots, dims, hidden)
     model = EmotionLlama(llama, base.tokenizer, projectors, standardiser=standardiser)
     model.projectors.to(model.device)
     if config.projector_scale is not None:

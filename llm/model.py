@@ -8,7 +8,7 @@ Axes: B batch, S tokens, D feature dim, H LLM hidden, V vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
@@ -18,10 +18,9 @@ from torch.nn import functional
 
 from emo.errors import ConfigError
 from emo.heads.batches import FeatureBatch
-from emo.heads.projectors import ClassTokenProjector, LinearProjector, MergedPatchProjector
 from emo.heads.standardise import Standardiser
 from emo.llm.prompts import Prompt
-from emo.llm.splice import IGNORED, Side, Spliced, embed, feature_of
+from emo.llm.splice import IGNORED, Side, Spliced, embed
 from emo.llm.tokens import TextCodec
 
 if TYPE_CHECKING:
@@ -158,25 +157,6 @@ class EmotionLlama(nn.Module):
         lora = sum(size for name, size in sizes.items() if LORA_MARK in name)
         projectors = sum(value.numel() for value in self.projectors.parameters())
         return ParameterCounts(lora, projectors, sum(sizes.values()))
-
-
-_PROJECTORS: Mapping[str, Callable[[int, int], nn.Module]] = {
-    "eva_patches": MergedPatchProjector,
-    "eva_class": ClassTokenProjector,
-}
-
-
-def slot_projectors(slots: Sequence[str], dims: Mapping[str, int], hidden: int) -> nn.ModuleDict:
-    """A projector for each slot whose feature is in `dims` (D by feature name), into H = `hidden`.
-
-    ConfigError where no slot has a feature.
-    """
-    fillable = [slot for slot in slots if feature_of(slot) in dims]
-    if not fillable:
-        raise ConfigError(f"the slots {', '.join(slots)} need other features than {', '.join(dims)}.")
-    return nn.ModuleDict(
-        {slot: _PROJECTORS.get(slot, LinearProjector)(dims[feature_of(slot)], hidden) for slot in fillable}
-    )
 
 
 def with_lora(llama: nn.Module, settings: LoraSettings) -> nn.Module:

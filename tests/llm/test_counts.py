@@ -13,7 +13,8 @@ from transformers import (
 
 from emo.config.llm import SLOTS, LoraSettings
 from emo.errors import ConfigError
-from emo.llm.model import EmotionLlama, slot_projectors, with_lora
+from emo.heads.projectors import projectors_for
+from emo.llm.model import EmotionLlama, with_lora
 
 PAPER_DIMS = {"mae": 1024, "videomae": 1024, "hubert": 1024, "eva": 1408}
 LLAMA_2_7B = {
@@ -37,7 +38,7 @@ SMALL = {
 def test_llama_2_7b_has_the_published_counts(tokenizer):
     with torch.device("meta"):
         llama = with_lora(LlamaForCausalLM(LlamaConfig(**LLAMA_2_7B)), LoraSettings())
-        model = EmotionLlama(llama, tokenizer, slot_projectors(SLOTS, PAPER_DIMS, 4096))
+        model = EmotionLlama(llama, tokenizer, projectors_for(SLOTS, PAPER_DIMS, 4096))
     counts = model.counts()
     assert counts.lora == 33_554_432
     assert counts.llama == 6_771_970_048
@@ -60,7 +61,7 @@ def test_llama_2_7b_has_the_published_counts(tokenizer):
 def test_any_llama_family_base_trains_only_adapters_and_projectors(build, tokenizer):
     with torch.device("meta"):
         llama = with_lora(build(), LoraSettings(rank=2, alpha=1))
-        model = EmotionLlama(llama, tokenizer, slot_projectors(("mae",), {"mae": 5}, 32))
+        model = EmotionLlama(llama, tokenizer, projectors_for(("mae",), {"mae": 5}, 32))
     names = set(model.trained())
     assert {name for name in names if "lora_" not in name} == {
         "projectors.mae.linear.weight",
@@ -75,6 +76,6 @@ def test_a_target_that_the_base_lacks_is_named():
 
 
 def test_slots_without_features_get_no_projector():
-    assert list(slot_projectors(SLOTS, {"mae": 3, "eva": 2}, 4)) == ["eva_patches", "mae", "eva_class"]
+    assert list(projectors_for(SLOTS, {"mae": 3, "eva": 2}, 4)) == ["eva_patches", "mae", "eva_class"]
     with pytest.raises(ConfigError, match="wavlm"):
-        slot_projectors(SLOTS, {"wavlm": 3}, 4)
+        projectors_for(SLOTS, {"wavlm": 3}, 4)
