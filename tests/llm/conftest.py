@@ -11,12 +11,13 @@ from safetensors.torch import load_file
 
 from emo.config.llm import LlmConfig, LoraSettings, StageConfig, TinyBaseConfig
 from emo.heads.batches import FeatureBatch, Source
+from emo.heads.projectors import projectors_for
 from emo.labels import MER2023
 from emo.llm.base import Base
 from emo.llm.build import assemble
 from emo.llm.examples import ClipTexts
 from emo.llm.features import HeldFeatures
-from emo.llm.model import EmotionLlama, slot_projectors, with_lora
+from emo.llm.model import EmotionLlama, with_lora
 from emo.llm.official import take_apart
 from emo.llm.tiny_tokenizer import train_tokenizer
 from emo.spec import ArrayLayout, FeatureSpec
@@ -213,7 +214,7 @@ def golden_model(golden):
     assert not loaded.unexpected_keys
     slots = ("eva_patches", "mae", "videomae", "hubert", "eva_class")
     dims = {"mae": 1024, "videomae": 1024, "hubert": 1024, "eva": 64}
-    projectors = slot_projectors(slots, dims, golden.meta["llama"]["hidden_size"])
+    projectors = projectors_for(slots, dims, golden.meta["llama"]["hidden_size"])
     named = {name.replace(".", ".linear."): value for name, value in weights.projectors.items()}
     projectors.load_state_dict(named, strict=True)
     return EmotionLlama(adapted, golden.tokenizer, projectors).eval()

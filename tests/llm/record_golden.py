@@ -11,9 +11,10 @@ from safetensors.torch import save_file
 
 from emo.config.llm import SLOTS, LoraSettings
 from emo.heads.batches import FeatureBatch
+from emo.heads.projectors import projectors_for
 from emo.labels import MER2023
 from emo.llm.generation import greedy_steps
-from emo.llm.model import EmotionLlama, slot_projectors, with_lora
+from emo.llm.model import EmotionLlama, with_lora
 from emo.llm.prompts import TASKS, TEMPLATES, instruction
 from emo.llm.scoring import label_log_likelihoods
 from emo.llm.tiny_tokenizer import train_tokenizer
@@ -46,7 +47,7 @@ def build(tokenizer):
     )
     llama = LlamaForCausalLM(shape).requires_grad_(False)
     adapted = with_lora(llama, LoraSettings(rank=2, alpha=1, dropout=0.0))
-    return EmotionLlama(adapted, tokenizer, slot_projectors(SLOTS, DIMS, 16)).eval()
+    return EmotionLlama(adapted, tokenizer, projectors_for(SLOTS, DIMS, 16)).eval()
 
 
 def features_of(tensors):
