@@ -52,10 +52,14 @@ def extract(path):
     return subprocess.Popen([sys.executable, "-c", EXTRACT, str(path)], stdout=subprocess.PIPE, text=True)
 
 
-def test_a_store_killed_at_random_instants_equals_an_uninterrupted_one(tmp_path, plain_records):
+SOAK = [pytest.param(seed, marks=pytest.mark.soak) for seed in range(100, 140)]  # 200 kills
+
+
+@pytest.mark.parametrize("seed", [3, *SOAK])
+def test_a_store_killed_at_random_instants_equals_an_uninterrupted_one(seed, tmp_path, plain_records):
     whole, torn = tmp_path / "whole.zarr", tmp_path / "torn.zarr"
     assert extract(whole).communicate() and plain_records(whole)
-    rng, stored = random.Random(3), 0
+    rng, stored = random.Random(seed), 0
     for _ in range(5):
         process = extract(torn)
         process.stdout.readline()
