@@ -25,6 +25,7 @@ from emo.corpora.manifest import clips_in
 from emo.digests import StatCache
 from emo.extractors import make_encoder
 from emo.extractors.media import read_views
+from emo.pipeline.canary import check_canary
 from emo.pipeline.plan import EncoderPlan, ExtractPlan, Failure, make_plan
 from emo.records import OK, FeatureSink, Record, usable
 from emo.views import View, ViewData, ViewProblem
@@ -126,6 +127,7 @@ def run_plan(
     if not total:
         return
     done = 0
+    checked: set[str] = set()  # spaces whose canary sang as it did when they were made
     with ExitStack() as stack:
         writers = [
             stack.enter_context(part.space.writer(durability=durability)) if part.to_do else None
@@ -137,6 +139,9 @@ def run_plan(
             for part, writer in zip(plan.parts, writers, strict=True):
                 if writer is not None and clip.clip_id in part.to_do:
                     record = _encode(part, clip, views, clock)
+                    if record.arrays and part.space.name not in checked:
+                        check_canary(part.encoder, part.space)
+                        checked.add(part.space.name)
                     failure = _store(writer, part, record, clock)
                     done += 1
                     if failure is not None:
