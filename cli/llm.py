@@ -58,7 +58,7 @@ def tiny_base(
     emo llm tiny-base --manifest clips/manifest.jsonl --labels merr --seed 1
     """
     from emo.labels import LABEL_SETS
-    from emo.llm.tiny_base import make_tiny_base
+    from emo.llm.tiny.base import make_tiny_base
 
     quieten_transformers()
     warmup = min(DEFAULTS.warmup_steps, steps)

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from emo.config.llm import LlmConfig
-    from emo.llm.events import StageEvent, Validated
-    from emo.llm.runs import RunStarted
+    from emo.llm.training.events import StageEvent, Validated
+    from emo.llm.training.runs import RunStarted
 
 
 @click.command("train-llm")
@@ -77,7 +77,7 @@ def train_llm(
     from emo.errors import ConfigError
     from emo.llm.base import NO_BASE
     from emo.llm.recipe import load_recipe
-    from emo.llm.runs import chosen_stages, run_llm, stage_before
+    from emo.llm.training.runs import chosen_stages, run_llm, stage_before
     from emo.pipeline.merr_texts import read_texts
 
     if not base and Path(TINY_BASE).is_dir():
@@ -122,8 +122,8 @@ def _follow(
     speaker: Voice, events: Iterator[RunStarted | StageEvent], config: LlmConfig
 ) -> dict[str, object]:
     """Draw the events of a run and gather what is worth telling at the end."""
-    from emo.llm.events import StageDone, StepDone, Validated
-    from emo.llm.runs import RunStarted
+    from emo.llm.training.events import StageDone, StepDone, Validated
+    from emo.llm.training.runs import RunStarted
 
     total = sum(stage.steps for stage in config.stages.values())
     before = 0

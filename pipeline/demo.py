@@ -26,10 +26,10 @@ from emo.evaluation.scored import Scored
 from emo.extractors import make_encoder
 from emo.heads.runs import HeadRun, run_head, write_run
 from emo.labels import MER2023, parse_label
-from emo.llm.events import StageEvent, StepDone
 from emo.llm.recipe import load_recipe
-from emo.llm.runs import RunStarted, run_llm
-from emo.llm.tiny_base import make_tiny_base
+from emo.llm.tiny.base import make_tiny_base
+from emo.llm.training.events import StageEvent, StepDone
+from emo.llm.training.runs import RunStarted, run_llm
 from emo.pipeline.demo_result import DemoResult
 from emo.pipeline.extract import extract
 from emo.pipeline.merr_texts import read_texts

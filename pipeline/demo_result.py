@@ -11,7 +11,7 @@ from emo.config.demo import DemoConfig
 from emo.evaluation.intervals import Difference
 from emo.evaluation.scored import Scored
 from emo.heads.runs import HeadRun
-from emo.llm.events import StageEvent
+from emo.llm.training.events import StageEvent
 from emo.pipeline.systems import Answer
 
 

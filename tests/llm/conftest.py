@@ -18,8 +18,8 @@ from emo.llm.build import assemble
 from emo.llm.examples import ClipTexts
 from emo.llm.features import HeldFeatures
 from emo.llm.model import EmotionLlama, with_lora
-from emo.llm.official import take_apart
-from emo.llm.tiny_tokenizer import train_tokenizer
+from emo.llm.official.keys import take_apart
+from emo.llm.tiny.tokenizer import train_tokenizer
 from emo.spec import ArrayLayout, FeatureSpec
 
 GOLDEN = Path(__file__).parents[2] / "../shared/golden"

@@ -17,7 +17,7 @@ from emo.llm.generation import greedy_steps
 from emo.llm.model import EmotionLlama, with_lora
 from emo.llm.prompts import TASKS, TEMPLATES, instruction
 from emo.llm.scoring import label_log_likelihoods
-from emo.llm.tiny_tokenizer import train_tokenizer
+from emo.llm.tiny.tokenizer import train_tokenizer
 
 FOLDER = Path(__file__).parent / "golden"
 TENSORS, TOKENIZER = FOLDER / "emotion_llama.safetensors", FOLDER / "tokenizer"

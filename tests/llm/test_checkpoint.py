@@ -17,7 +17,7 @@ from emo.llm.base import directory_digest, load_base
 from emo.llm.build import assemble
 from emo.llm.checkpoint import ADAPTER, CARD, PROJECTORS, Card, load_checkpoint, save_checkpoint
 from emo.llm.examples import ask, question
-from emo.llm.official import take_apart
+from emo.llm.official.keys import take_apart
 from emo.llm.prompts import TEMPLATES
 from emo.llm.scoring import label_log_likelihoods
 

@@ -10,12 +10,12 @@ from torch.testing import assert_close
 from emo.config.llm import StageConfig
 from emo.llm.generation import generate, greedy_steps
 from emo.llm.model import EmotionLlama
-from emo.llm.official import PROJECTORS
-from emo.llm.official_text import official_answer, official_label
-from emo.llm.optimiser import CarefulStep, adamw
+from emo.llm.official.keys import PROJECTORS
+from emo.llm.official.text import official_answer, official_label
 from emo.llm.prompts import TEMPLATES, Slot
-from emo.llm.schedule import WarmupCosine
 from emo.llm.splice import IGNORED
+from emo.llm.training.optimiser import CarefulStep, adamw
+from emo.llm.training.schedule import WarmupCosine
 
 MARKS = {"<VideoHere>", "<FeatureHere>"}
 EOS, PAD = 2, 287  # the official pad token is an ordinary piece, "$$"

@@ -127,7 +127,7 @@ def test_a_feature_that_was_never_extracted_names_the_command_that_does(place):
 
 def test_training_loads_no_encoder_and_no_media_library():
     code = (
-        "import sys; import emo.llm.runs, emo.llm.scoring, emo.llm.generation, emo.llm.checkpoint;"
+        "import sys; import emo.llm.training.runs, emo.llm.scoring, emo.llm.generation, emo.llm.checkpoint;"
         "print([name for name in sys.modules if name.startswith(('emo.extractors', 'timm', 'av.'))])"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

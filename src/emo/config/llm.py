@@ -35,7 +35,6 @@ class StageConfig:
     tasks: Mapping[str, float]
     steps: int = 30_000
     batch_size: int = 4
-    accumulate: int = 1
     peak_lr: float = 1e-5
     min_lr: float = 1e-6
     warmup_lr: float = 1e-6
@@ -45,7 +44,6 @@ class StageConfig:
     weight_decay: float = 0.05
     clip_norm: float | None = None
     modality_dropout: float = 0.0
-    group_by_length: bool = True
     fixed_instruction: bool = False
     validate_every: int = 0
 

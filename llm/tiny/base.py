@@ -23,15 +23,15 @@ from torch.nn import functional
 from emo.canonical import sha256_json
 from emo.config.llm import TinyBaseConfig
 from emo.errors import NonFiniteLoss
-from emo.llm.batches import group_by_length
-from emo.llm.clue_documents import ClueWriter, Document
-from emo.llm.events import BaseProgress
 from emo.llm.examples import ClipTexts
 from emo.llm.prompts import template_named
-from emo.llm.schedule import WarmupCosine
 from emo.llm.splice import IGNORED
-from emo.llm.tiny_tokenizer import train_tokenizer
+from emo.llm.tiny.documents import ClueWriter, Document
+from emo.llm.tiny.tokenizer import train_tokenizer
 from emo.llm.tokens import TextCodec
+from emo.llm.training.events import BaseProgress
+from emo.llm.training.plan import group_by_length
+from emo.llm.training.schedule import WarmupCosine
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast

@@ -11,11 +11,11 @@ import torch
 from emo.errors import ConfigError
 from emo.labels import MER2023
 from emo.llm.base import load_base
-from emo.llm.clue_documents import ClueWriter
-from emo.llm.events import BaseProgress
 from emo.llm.prompts import TEMPLATES
-from emo.llm.tiny_base import CARD, make_tiny_base
-from emo.llm.tiny_tokenizer import train_tokenizer
+from emo.llm.tiny.base import CARD, make_tiny_base
+from emo.llm.tiny.documents import ClueWriter
+from emo.llm.tiny.tokenizer import train_tokenizer
+from emo.llm.training.events import BaseProgress
 
 
 @pytest.fixture

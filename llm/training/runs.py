@@ -20,13 +20,14 @@ from emo.heads.splits import split_clips
 from emo.llm.base import Base, load_base
 from emo.llm.build import new_model
 from emo.llm.checkpoint import Card, load_weights, read_card, refuse_other_features, save_checkpoint
-from emo.llm.events import StageDone, StageEvent, as_row
 from emo.llm.examples import ClipTexts
 from emo.llm.features import Features, open_features, slot_arrays
 from emo.llm.model import ParameterCounts
 from emo.llm.prompts import template_named
 from emo.llm.recipe import config_to_json
-from emo.llm.stages import Course, train_stage
+from emo.llm.training.course import Course
+from emo.llm.training.events import StageDone, StageEvent, as_row
+from emo.llm.training.stages import train_stage
 from emo.records import usable
 
 if TYPE_CHECKING:

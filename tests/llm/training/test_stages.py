@@ -10,16 +10,17 @@ import torch
 from emo.config.llm import StageConfig
 from emo.errors import CacheMiss, ConfigError, NonFiniteLoss
 from emo.labels import MER2023
-from emo.llm.batches import group_by_length
 from emo.llm.build import new_model
-from emo.llm.events import StageDone, StepDone, Validated
 from emo.llm.examples import draw_epoch
 from emo.llm.features import HeldFeatures
-from emo.llm.optimiser import CarefulStep
 from emo.llm.prompts import TEMPLATES
-from emo.llm.runs import RunStarted, chosen_stages, run_stages
-from emo.llm.schedule import WarmupCosine
-from emo.llm.stages import Course, answer_ids, train_stage, validate
+from emo.llm.training.course import Course
+from emo.llm.training.events import StageDone, StepDone, Validated
+from emo.llm.training.optimiser import CarefulStep
+from emo.llm.training.plan import group_by_length
+from emo.llm.training.runs import RunStarted, chosen_stages, run_stages
+from emo.llm.training.schedule import WarmupCosine
+from emo.llm.training.stages import train_stage, validate
 
 
 @pytest.fixture
@@ -80,25 +81,6 @@ def clone(module):
     return copy.deepcopy(module)
 
 
-def test_accumulated_batches_step_as_the_large_batch(base, features, texts, config):
-    stage = replace(config.stages["coarse"], steps=1, group_by_length=False, warmup_steps=0)
-    config = replace(config, lora=replace(config.lora, dropout=0.0))
-    outcomes = []
-    for size, accumulate in ((4, 1), (2, 2)):
-        fresh = replace(base, llama=clone(base.llama))
-        model = new_model(fresh, features, [text.clip_id for text in texts], config, seed=1)
-        course = Course(
-            model=model, features=features, template=TEMPLATES["emo"], labels=MER2023, train=texts, valid=()
-        )
-        [event, _] = list(
-            train_stage(course, "coarse", replace(stage, batch_size=size, accumulate=accumulate))
-        )
-        outcomes.append(event)
-    assert outcomes[0].tokens == outcomes[1].tokens
-    assert outcomes[0].loss == pytest.approx(outcomes[1].loss, rel=1e-5)
-    assert outcomes[0].gradient_norm == pytest.approx(outcomes[1].gradient_norm, rel=1e-4)
-
-
 def test_labels_are_learnt_from_features(base, texts, batch, config):
     """Even an untrained LLaMA learns six directions by heart."""
     stage = StageConfig(
@@ -136,7 +118,7 @@ def test_the_best_weights_are_kept_not_the_last(course, config, monkeypatch):
         seen.append(weights(course.model))
         return next(marks)
 
-    monkeypatch.setattr("emo.llm.stages.validate", scored)
+    monkeypatch.setattr("emo.llm.training.stages.validate", scored)
     stage = replace(config.stages["coarse"], steps=3, validate_every=1)
     *_, done = train_stage(course, "coarse", stage)
     assert done.kept_step == 2
@@ -198,7 +180,7 @@ def test_a_clip_without_an_answer_is_left_out(texts, config):
 
 def test_official_text_changes_what_is_supervised(course):
     [example] = draw_epoch(course.train[:1], StageConfig(tasks={"caption": 1.0}), MER2023, seed=0, epoch=0)
-    own, official = (answer_ids(replace(course, official_text=it), example) for it in (False, True))
+    own, official = (replace(course, official_text=it).answer_ids(example) for it in (False, True))
     codec = course.model.codec
     assert codec.text(own) == "The face shows still lips. The tone is even."
     assert codec.text(official) == "the face shows still lips the tone is even"

@@ -1,0 +1,1 @@
+"""Rows of tokens without padding: packing, prefix trees, and the attention that keeps segments apart."""

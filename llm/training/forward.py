@@ -1,0 +1,66 @@
+"""From a micro-batch of examples to its loss: features read, modalities dropped, prompts spliced.
+
+Every random draw is named by stage, step and clip, so it does not depend on how a step was cut into
+micro-batches, on what ran before, or on the rank. Steps no optimiser.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from emo.config.llm import StageConfig
+from emo.heads.batches import FeatureBatch, drop_modalities
+from emo.llm.examples import ask, generator_for
+from emo.llm.model import AnswerLoss
+from emo.llm.training.course import Course
+from emo.llm.training.plan import Micro, Step
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A step of a stage, as the name of its random draws."""
+
+    stage: str
+    step: int
+
+    def seed(self, course: Course, what: str) -> int:
+        """The seed of one draw."""
+        return int(generator_for(course.seed, self.step, f"{self.stage}/{what}").integers(2**63))
+
+
+def answer_tokens(course: Course, step: Step) -> int:
+    """Supervised tokens of a step, on all ranks."""
+    return sum(len(course.answer_ids(example)) for micro in step for example in micro)
+
+
+def micro_loss(course: Course, config: StageConfig, micro: Micro, moment: Moment, number: int) -> AnswerLoss:
+    """Summed loss of the answers of a micro-batch, the `number`-th of its step, in training mode.
+
+    The global random state is left as it was.
+    """
+    features = _features(course, config, micro, moment)
+    prompts = [ask(course.template, example) for example in micro]
+    answers = [course.answer_ids(example) for example in micro]
+    with torch.random.fork_rng(devices=_devices(course)):
+        torch.manual_seed(moment.seed(course, f"dropout {number}"))
+        return course.model.answer_loss(course.model.embed(prompts, features, answers))
+
+
+def _features(course: Course, config: StageConfig, micro: Micro, moment: Moment) -> FeatureBatch:
+    batch = course.features.read([example.clip_id for example in micro])
+    if not config.modality_dropout:
+        return batch
+    generator = torch.Generator()
+    rows = []
+    for row, example in enumerate(micro):
+        generator.manual_seed(moment.seed(course, f"modalities {example.clip_id}"))
+        rows.append(drop_modalities(batch.take([row]), config.modality_dropout, generator).masks)
+    masks = {name: torch.cat([row[name] for row in rows]) for name in batch.masks}
+    return FeatureBatch(batch.clip_ids, batch.values, masks, batch.sources)
+
+
+def _devices(course: Course) -> list[int]:
+    index = course.model.device.index
+    return [] if course.model.device.type == "cpu" or index is None else [index]
