@@ -8,9 +8,9 @@ Axes: N clips, G clusters (speakers), R resamples, K classes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ from emo.evaluation.metrics import label_codes
 
 Floats = NDArray[np.float64]
 Metric = Literal["weighted_f1", "uar", "war"]
+Statistic: TypeAlias = Callable[[Floats], Floats]  # of sums over clips, (..., F) -> (...)
 CHUNK = 256  # resamples at once: bounds the memory where every clip is a cluster of its own
 
 
@@ -27,7 +28,7 @@ CHUNK = 256  # resamples at once: bounds the memory where every clip is a cluste
 class Interval:
     """A score with the percentile interval of its bootstrap; `clusters` is what was resampled."""
 
-    metric: Metric
+    metric: str
     point: float
     low: float
     high: float
@@ -72,9 +73,37 @@ def bootstrap_interval(
     """
     score = _metric(metric)
     tables = _cluster_tables(truth, predicted, labels, clusters)
-    draws = score(_resampled(tables, resamples, seed))
-    low, high = _percentiles(draws, level)
-    return Interval(metric, float(score(tables.sum(axis=0))), low, high, level, len(tables))
+    return _interval(metric, tables, score, resamples, level, seed)
+
+
+def interval_of_sums(
+    metric: str,
+    rows: Floats,
+    statistic: Statistic,
+    clusters: Sequence[str | None] | None = None,
+    *,
+    resamples: int = 2000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> Interval:
+    """The percentile interval of any statistic of sums over clips, under the name `metric`.
+
+    `rows` (N, F) is what each clip adds; `statistic` takes sums (..., F) to values (...). ConfigError where
+    there are no clips or lengths differ.
+    """
+    if not len(rows):
+        raise ConfigError(f"no clips to take {metric} of.")
+    groups = cluster_codes(len(rows), clusters)
+    tables = np.zeros((groups.max() + 1, *rows.shape[1:]))
+    np.add.at(tables, groups, rows)
+    return _interval(metric, tables, statistic, resamples, level, seed)
+
+
+def _interval(
+    metric: str, tables: Floats, statistic: Statistic, resamples: int, level: float, seed: int
+) -> Interval:
+    low, high = _percentiles(statistic(_resampled(tables, resamples, seed)), level)
+    return Interval(metric, float(statistic(tables.sum(axis=0))), low, high, level, len(tables))
 
 
 def paired_bootstrap(
@@ -116,26 +145,33 @@ def _cluster_tables(
 ) -> Floats:
     """Confusion counts of each cluster, (G, K, K + 1)."""
     rows, columns = label_codes(truth, predicted, labels)
-    if clusters is not None and len(clusters) != len(truth):
-        raise ConfigError(f"{len(truth)} clips but {len(clusters)} clusters. Give one a clip, or None.")
-    speakers = clusters if clusters is not None else [None] * len(truth)
-    names = [("clip", str(row)) if name is None else ("speaker", name) for row, name in enumerate(speakers)]
-    order = {name: index for index, name in enumerate(dict.fromkeys(names))}
-    groups = np.array([order[name] for name in names])
-    tables = np.zeros((len(order), len(labels), len(labels) + 1))
+    groups = cluster_codes(len(truth), clusters)
+    tables = np.zeros((groups.max() + 1, len(labels), len(labels) + 1))
     np.add.at(tables, (groups, rows, columns), 1)
     return tables
 
 
+def cluster_codes(clips: int, clusters: Sequence[str | None] | None) -> NDArray[np.int64]:
+    """The number of each clip's cluster, (N,), from 0 in order of appearance; None is one of its own."""
+    if clusters is not None and len(clusters) != clips:
+        raise ConfigError(f"{clips} clips but {len(clusters)} clusters. Give one a clip, or None.")
+    speakers = clusters if clusters is not None else [None] * clips
+    names = [("clip", str(row)) if name is None else ("speaker", name) for row, name in enumerate(speakers)]
+    order = {name: index for index, name in enumerate(dict.fromkeys(names))}
+    return np.array([order[name] for name in names], dtype=np.int64)
+
+
+def cluster_draws(count: int, resamples: int, seed: int) -> Iterator[NDArray[np.int64]]:
+    """How often each of `count` clusters was drawn, (at most CHUNK, G), until `resamples` rows were given."""
+    rng = np.random.default_rng(seed)
+    for start in range(0, resamples, CHUNK):
+        yield rng.multinomial(count, np.full(count, 1 / count), size=min(CHUNK, resamples - start))
+
+
 def _resampled(tables: Floats, resamples: int, seed: int) -> Floats:
     """Confusion counts of `resamples` draws of as many clusters as there are, (R, K, K + 1)."""
-    rng = np.random.default_rng(seed)
-    count = len(tables)
-    flat = tables.reshape(count, -1)
-    parts = [
-        rng.multinomial(count, np.full(count, 1 / count), size=min(CHUNK, resamples - start)) @ flat
-        for start in range(0, resamples, CHUNK)
-    ]
+    flat = tables.reshape(len(tables), -1)
+    parts = [draws @ flat for draws in cluster_draws(len(tables), resamples, seed)]
     return np.concatenate(parts).reshape(resamples, *tables.shape[1:])
 
 
@@ -167,15 +203,10 @@ def _war(counts: Floats) -> Floats:
     return np.asarray(_diagonal(counts).sum(axis=-1) / counts.sum(axis=(-2, -1)))
 
 
-class _Score(Protocol):
-    def __call__(self, counts: Floats) -> Floats:
-        """Scores (...) of confusion counts (..., K, K + 1)."""
+SCORES: Mapping[str, Statistic] = {"weighted_f1": _weighted_f1, "uar": _uar, "war": _war}
 
 
-SCORES: Mapping[str, _Score] = {"weighted_f1": _weighted_f1, "uar": _uar, "war": _war}
-
-
-def _metric(name: str) -> _Score:
+def _metric(name: str) -> Statistic:
     if name not in SCORES:
         raise ConfigError(f"no metric {name!r}. Known: {', '.join(SCORES)}.")
     return SCORES[name]

@@ -23,10 +23,11 @@ def read_texts(folder: Path, clips: Sequence[Clip]) -> list[ClipTexts]:
 
     A clip in neither keeps its label and words. ConfigError where a file is not JSON of the MERR shape.
     """
-    return texts_from_merr(clips, _entries(folder / COARSE), _entries(folder / FINE))
+    return texts_from_merr(clips, entries(folder / COARSE), entries(folder / FINE))
 
 
-def _entries(path: Path) -> dict[str, dict[str, Json]]:
+def entries(path: Path) -> dict[str, dict[str, Json]]:
+    """The entries of a MERR file by clip id, none where there is no file; ConfigError as `read_texts`."""
     if not path.exists():
         return {}
     try:

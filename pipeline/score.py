@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from emo.clip import Clip
+from emo.corpora.rendered.clues import LEXICON, clues_of
 from emo.errors import ConfigError
+from emo.evaluation.reasons import ClueTruth, ReasonScores, score_reasons
 from emo.evaluation.scored import Scored, score
+from emo.pipeline.merr_texts import COARSE, entries
 from emo.pipeline.systems import Answer
 
 
@@ -27,3 +31,24 @@ def score_answers(
         [clip.speaker for clip in clips],
         seed=seed,
     )
+
+
+def score_rendered_reasons(
+    clips: Sequence[Clip], answers: Sequence[Answer], merr: Path, labels: Sequence[str], *, seed: int = 0
+) -> ReasonScores:
+    """Scores of the reasons in `answers` for rendered `clips`, in the same order.
+
+    `merr` is the folder of the corpus' coarse JSON. A reason is held to the label it was asked to explain.
+    ConfigError where a clip is not in that file.
+    """
+    known = entries(merr / COARSE)
+    if unknown := [clip.clip_id for clip in clips if clip.clip_id not in known]:
+        raise ConfigError(
+            f"{merr / COARSE}: has no entry for {len(unknown)} clips, the first is {unknown[0]!r}."
+        )
+    truths = []
+    for clip, answer in zip(clips, answers, strict=True):
+        clues, also = clues_of(known[clip.clip_id])
+        truths.append(ClueTruth(label=answer.explained, clues=clues, also=also))
+    texts = [answer.text for answer in answers]
+    return score_reasons(texts, truths, [clip.speaker for clip in clips], LEXICON, labels, seed=seed)
