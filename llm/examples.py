@@ -74,17 +74,23 @@ def generator_for(seed: int, epoch: int, name: str) -> Generator:
     return np.random.default_rng([seed, epoch, *words.tolist()])
 
 
-def draw(texts: ClipTexts, stage: StageConfig, labels: Sequence[str], rng: Generator) -> Example | None:
-    """One example about a clip: the task by its share among those the clip has an answer for.
-
-    None where it has none.
+def draw(texts: ClipTexts, stage: StageConfig, labels: Sequence[str], rng: Generator) -> list[Example]:
+    """Examples about a clip: `stage.tasks_per_clip` different tasks, drawn by their shares among those the
+    clip has an answer for. Fewer where it has no more answers, none where it has none.
     """
     tasks = [(task_named(name), share) for name, share in stage.tasks.items() if share > 0]
     open_tasks = [(task, share) for task, share in tasks if _answerable(texts, task, labels)]
-    if not open_tasks:
-        return None
-    shares = np.array([share for _, share in open_tasks])
-    task = open_tasks[int(rng.choice(len(open_tasks), p=shares / shares.sum()))][0]
+    drawn = []
+    while open_tasks and len(drawn) < stage.tasks_per_clip:
+        shares = np.array([share for _, share in open_tasks])
+        task, _ = open_tasks.pop(int(rng.choice(len(open_tasks), p=shares / shares.sum())))
+        drawn.append(_example(texts, task, stage, labels, rng))
+    return drawn
+
+
+def _example(
+    texts: ClipTexts, task: Task, stage: StageConfig, labels: Sequence[str], rng: Generator
+) -> Example:
     words = instruction(task, labels, label=texts.label, rng=None if stage.fixed_instruction else rng)
     return Example(
         clip_id=texts.clip_id,
@@ -103,19 +109,19 @@ def _answerable(texts: ClipTexts, task: Task, labels: Sequence[str]) -> bool:
 def draw_epoch(
     clips: Sequence[ClipTexts], stage: StageConfig, labels: Sequence[str], *, seed: int, epoch: int
 ) -> list[Example]:
-    """One example of every clip that has an answer, in a shuffled order.
+    """The examples of every clip that has an answer: clips in a shuffled order, a clip's own side by side.
 
     ConfigError where no clip has one.
     """
     drawn = [draw(clip, stage, labels, generator_for(seed, epoch, clip.clip_id)) for clip in clips]
-    examples = [example for example in drawn if example is not None]
-    if not examples:
+    groups = [group for group in drawn if group]
+    if not groups:
         raise ConfigError(
             f"none of {len(clips)} clips has an answer for the tasks {', '.join(stage.tasks)}. "
             "Give MERR-style JSON with --merr, or labels in the manifest."
         )
-    order = generator_for(seed, epoch, "").permutation(len(examples))
-    return [examples[place] for place in order]
+    order = generator_for(seed, epoch, "").permutation(len(groups))
+    return [example for place in order for example in groups[place]]
 
 
 def ask(template: Template, example: Example) -> Prompt:

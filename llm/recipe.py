@@ -110,5 +110,5 @@ def _stage_contradictions(stage: StageConfig) -> list[str]:
     shares = stage.tasks.values()
     if min(shares, default=0) < 0 or not any(shares):
         mistakes.append("tasks: shares must not be negative and one must be above 0.")
-    counts = ("steps", "batch_size")
+    counts = ("steps", "batch_size", "tasks_per_clip")
     return mistakes + [f"{key}: must be at least 1." for key in counts if getattr(stage, key) < 1]

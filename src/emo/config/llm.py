@@ -30,6 +30,8 @@ class StageConfig:
     `steps` are optimiser steps. The learning rate rises from `warmup_lr` to `peak_lr` over
     `warmup_steps` and falls to `min_lr` along a half cosine. `validate_every` 0 validates at the end only.
     `fixed_instruction` asks every question in the official words instead of drawing from the pool.
+    `tasks_per_clip` asks that many different tasks about a clip, one after the other (fewer where it has
+    no more answers).
     """
 
     tasks: Mapping[str, float]
@@ -45,6 +47,7 @@ class StageConfig:
     clip_norm: float | None = None
     modality_dropout: float = 0.0
     fixed_instruction: bool = False
+    tasks_per_clip: int = 1
     validate_every: int = 0
 
 
