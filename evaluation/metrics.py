@@ -1,4 +1,4 @@
-"""Scores of predicted labels: weighted F1, UAR, WAR, per class, and calibration. Knows labels, never models.
+"""Scores of predicted labels: weighted F1, UAR, WAR, and per class. Knows labels, never models.
 
 An answer that names no label is None: it counts as wrong, and its rate stands beside every score. It is never
 repaired into a class.
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from sklearn.metrics import accuracy_score, precision_recall_fscore_support
 
 from emo.errors import ConfigError
@@ -142,21 +142,3 @@ def majority_scores(train_labels: Sequence[str], truth: Sequence[str], labels: S
     counts = Counter(train_labels)
     commonest = max(labels, key=lambda label: counts[label])
     return classification_scores(truth, [commonest] * len(truth), labels)
-
-
-def expected_calibration_error(
-    probabilities: ArrayLike, truth: Sequence[str], labels: Sequence[str], bins: int = 15
-) -> float:
-    """How far confidence is from accuracy, 0 to 1: `bins` equal bins of the largest probability.
-
-    `probabilities` is (N, K). Source: Guo et al. 2017, arXiv:1706.04599, equation 3.
-    """
-    values = np.asarray(probabilities, dtype=np.float64)
-    if values.shape != (len(truth), len(labels)):
-        raise ConfigError(f"probabilities {values.shape} for {len(truth)} clips and {len(labels)} labels.")
-    winners = [labels[index] for index in values.argmax(axis=1)]
-    rows, columns = label_codes(truth, winners, labels)
-    confidence, right = values.max(axis=1), rows == columns
-    which = np.minimum((confidence * bins).astype(np.int64), bins - 1)
-    gap = np.bincount(which, weights=confidence - right, minlength=bins)
-    return float(np.abs(gap).sum() / len(truth))

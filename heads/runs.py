@@ -14,8 +14,9 @@ import numpy as np
 
 from emo.clip import Clip
 from emo.config.heads import HeadConfig
+from emo.evaluation.calibration import expected_calibration_error
 from emo.evaluation.figures import confusion_figure, curves_figure, save_figure
-from emo.evaluation.metrics import Scores, expected_calibration_error, majority_scores
+from emo.evaluation.metrics import Scores, majority_scores
 from emo.evaluation.scored import Scored, score
 from emo.evaluation.tables import Result, results_markdown
 from emo.heads.batches import FeatureBatch, shuffled

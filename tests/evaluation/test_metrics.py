@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, recall_score
 
 from emo.errors import ConfigError
-from emo.evaluation.metrics import classification_scores, expected_calibration_error, majority_scores
+from emo.evaluation.calibration import expected_calibration_error
+from emo.evaluation.metrics import classification_scores, majority_scores
 
 GOLDEN = Path(__file__).parents[2] / "../shared/golden/mer2023_metric/mer2023.json"
 LABELS = ("neutral", "angry", "happy", "sad")

@@ -63,7 +63,9 @@ def test_the_corpus_own_reasons_score_full_marks(annotations, clips, merr):
 
 def test_reasons_of_other_clips_score_near_chance(annotations, clips, merr):
     answers = answered(annotations)
-    moved = [replace(one, text=other.text) for one, other in zip(answers, answers[1:] + answers[:1])]
+    moved = [
+        replace(one, text=other.text) for one, other in zip(answers, answers[1:] + answers[:1], strict=True)
+    ]
     scores = score_rendered_reasons(clips, moved, merr, MER2023)
     assert scores.clue_f1.low < 0.5 and scores.names_label.point < 1
 
