@@ -19,8 +19,11 @@ from torch.nn import functional
 from emo.errors import ConfigError
 from emo.heads.batches import FeatureBatch
 from emo.heads.standardise import Standardiser
+from emo.llm.packing.attention import no_mask, use_spans
+from emo.llm.packing.ending import trim_last_layer
+from emo.llm.packing.spans import Spans
 from emo.llm.prompts import Prompt
-from emo.llm.splice import IGNORED, Side, Spliced, embed
+from emo.llm.splice import IGNORED, Side, Spliced, embed, pack
 from emo.llm.tokens import TextCodec
 
 if TYPE_CHECKING:
@@ -91,6 +94,8 @@ class EmotionLlama(nn.Module):
         self.projectors = projectors
         self.standardiser = standardiser
         self.codec = TextCodec(tokenizer)
+        use_spans(self.causal)
+        self._trims = trim_last_layer(self.causal)
 
     @property
     def causal(self) -> nn.Module:
@@ -108,6 +113,14 @@ class EmotionLlama(nn.Module):
         """Where the word embeddings are."""
         return next(self.words.parameters()).device
 
+    @property
+    def _slots(self) -> dict[str, nn.Module]:
+        return dict(self.projectors.items())
+
+    def _ready(self, features: FeatureBatch) -> FeatureBatch:
+        ready = features.to(self.device)
+        return ready if self.standardiser is None else self.standardiser(ready)
+
     def embed(
         self,
         prompts: Sequence[Prompt],
@@ -117,22 +130,41 @@ class EmotionLlama(nn.Module):
         pad: Side = "right",
     ) -> Spliced:
         """Prompts of B clips with their features, and answers as token ids where there are any."""
-        ready = features.to(self.device)
-        if self.standardiser is not None:
-            ready = self.standardiser(ready)
-        projectors = dict(self.projectors.items())
-        return embed(self.codec, self.words, projectors, prompts, ready, answers, pad=pad)
+        return embed(self.codec, self.words, self._slots, prompts, self._ready(features), answers, pad=pad)
+
+    def pack(
+        self,
+        prompts: Sequence[Prompt],
+        features: FeatureBatch,
+        answers: Sequence[Sequence[int]],
+        clips: Sequence[int],
+    ) -> Spliced:
+        """Prompts with their answers as one row without padding; `clips` says whose features, by row."""
+        return pack(self.codec, self.words, self._slots, prompts, self._ready(features), answers, clips)
 
     def hidden(self, spliced: Spliced) -> Tensor:
         """Last hidden states after the final norm, (B, S, H)."""
+        return self._body(spliced, spliced.spans)
+
+    def _body(self, spliced: Spliced, spans: Spans | None) -> Tensor:
         body = cast(nn.Module, self.causal.base_model)
+        packed = {} if spans is None else {"spans": spans}
         output = body(
             inputs_embeds=spliced.inputs_embeds,
-            attention_mask=spliced.attention_mask,
+            attention_mask=spliced.attention_mask if spans is None else no_mask(spliced.inputs_embeds),
             position_ids=spliced.position_ids,
             use_cache=False,
+            **packed,
         )
         return cast(Tensor, output.last_hidden_state)
+
+    def _predicting(self, spliced: Spliced) -> Tensor:
+        """Last hidden states of the tokens before a supervised one, (n, H); of a packed row, only those are
+        made in the last layer."""
+        supervised = spliced.labels[:, 1:] != IGNORED
+        if spliced.spans is None or not self._trims:
+            return self.hidden(spliced)[:, :-1][supervised]
+        return self._body(spliced, spliced.spans.trimmed(spliced.labels[0] != IGNORED))[0]
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Next-token logits in fp32 of any hidden states, (..., H) -> (..., V)."""
@@ -142,10 +174,9 @@ class EmotionLlama(nn.Module):
     def answer_loss(self, spliced: Spliced) -> AnswerLoss:
         """Next-token cross-entropy of the supervised tokens; no logits are made anywhere else."""
         targets = spliced.labels[:, 1:]
-        supervised = targets != IGNORED
-        logits = self.logits(self.hidden(spliced)[:, :-1][supervised])
-        total = functional.cross_entropy(logits, targets[supervised], reduction="sum")
-        return AnswerLoss(total, int(supervised.sum()))
+        targets = targets[targets != IGNORED]
+        total = functional.cross_entropy(self.logits(self._predicting(spliced)), targets, reduction="sum")
+        return AnswerLoss(total, len(targets))
 
     def trained(self) -> dict[str, nn.Parameter]:
         """What a stage trains, by name."""
