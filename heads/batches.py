@@ -119,16 +119,21 @@ def shuffled(batch: FeatureBatch, rng: np.random.Generator) -> FeatureBatch:
     return replace(batch.take(order), clip_ids=batch.clip_ids)
 
 
-def drop_modalities(batch: FeatureBatch, rate: float, generator: torch.Generator) -> FeatureBatch:
+def drop_modalities(
+    batch: FeatureBatch, rate: float | Mapping[str, float], generator: torch.Generator
+) -> FeatureBatch:
     """Hide each present feature with chance `rate`; a clip that has any feature keeps at least one.
 
-    `generator` lives on the CPU, so the draw is the same on every device.
+    `rate` may be given by feature, 0 for those not named. `generator` lives on the CPU, so the draw is the
+    same on every device.
     """
-    if rate <= 0:
+    rates = [rate.get(name, 0.0) if isinstance(rate, Mapping) else rate for name in batch.names]
+    if max(rates) <= 0:
         return batch
     present = torch.stack([mask.cpu() for mask in batch.masks.values()], dim=1)  # (B, M)
     draw = torch.rand(present.shape, generator=generator).masked_fill(~present, -1.0)
     survivor = torch.zeros_like(present).scatter_(1, draw.argmax(dim=1, keepdim=True), value=True)
-    kept = present & ((draw >= rate) | survivor)
+    kept = present & (draw >= torch.tensor(rates))
+    kept |= present & survivor & ~kept.any(dim=1, keepdim=True)
     masks = {name: kept[:, column].to(batch.masks[name].device) for column, name in enumerate(batch.names)}
     return replace(batch, masks=masks)

@@ -1,14 +1,14 @@
 """What a stage trains on: the texts of clips, the examples drawn from them, and their order.
 
 Every draw comes from a generator made of (seed, epoch, clip id), so an example does not depend on how
-clips are batched or spread. Knows no features, tokens or files.
+clips are batched or spread. Knows no sets of clips, features, tokens or files.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 
 import numpy as np
@@ -17,8 +17,10 @@ from numpy.random import Generator
 from emo.canonical import Json
 from emo.clip import Clip, Example
 from emo.config.llm import StageConfig
-from emo.errors import ConfigError
 from emo.llm.prompts import Prompt, Task, Template, instruction, task_named
+
+NEUTRAL = "neutral"
+COARSE, FINE, LABELLED = "coarse", "fine", "labelled"  # sets that clips belong to without a list
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,6 +28,8 @@ class ClipTexts:
     """What is written about one clip. "" where nothing is: such a clip is left out of tasks that need it.
 
     `text` is what the person says; `clues` are words for what is seen and heard, used to make a tiny base.
+    `sets` names the sets of clips that it belongs to, for the `clips` of a stage; `list_labels` holds the
+    labels that named lists give it, such as pseudo-labels.
     """
 
     clip_id: str
@@ -35,6 +39,8 @@ class ClipTexts:
     reason: str = ""
     clues: tuple[str, ...] = ()
     speaker: str = ""
+    sets: frozenset[str] = frozenset()
+    list_labels: Mapping[str, str] = field(default_factory=dict)
 
     def answer(self, target: str) -> str:
         """The text that answers a task with this target: label, caption or reason."""
@@ -51,6 +57,7 @@ def texts_from_merr(
     found = []
     for clip in clips:
         rough, smooth = coarse.get(clip.clip_id, {}), fine.get(clip.clip_id, {})
+        member = {COARSE: bool(rough), FINE: bool(smooth), LABELLED: bool(clip.label)}
         entry = {**rough, **smooth}
         phrases = cast(list[Json], entry.get("visual_prior_list") or [])
         tone = str(entry.get("audio_prior_list") or "")
@@ -63,6 +70,7 @@ def texts_from_merr(
                 reason=str(smooth.get("smp_reason_caption", "")),
                 clues=tuple(str(phrase) for phrase in (*phrases, tone) if phrase),
                 speaker=clip.speaker or clip.clip_id,
+                sets=frozenset(name for name, inside in member.items() if inside),
             )
         )
     return found
@@ -91,7 +99,10 @@ def draw(texts: ClipTexts, stage: StageConfig, labels: Sequence[str], rng: Gener
 def _example(
     texts: ClipTexts, task: Task, stage: StageConfig, labels: Sequence[str], rng: Generator
 ) -> Example:
-    words = instruction(task, labels, label=texts.label, rng=None if stage.fixed_instruction else rng)
+    named = labels
+    if stage.neutral_free and texts.label != NEUTRAL and rng.random() < stage.neutral_free:
+        named = [label for label in labels if label != NEUTRAL]
+    words = instruction(task, named, label=texts.label, rng=None if stage.fixed_instruction else rng)
     return Example(
         clip_id=texts.clip_id,
         task=task.name,
@@ -101,27 +112,14 @@ def _example(
     )
 
 
+def answerable(texts: ClipTexts, stage: StageConfig, labels: Sequence[str]) -> bool:
+    """Whether the clip has an answer for any of the stage's tasks."""
+    return any(_answerable(texts, task_named(name), labels) for name, share in stage.tasks.items() if share)
+
+
 def _answerable(texts: ClipTexts, task: Task, labels: Sequence[str]) -> bool:
     """A label of another set is none: the model is never taught an answer that it may not give."""
     return bool(texts.answer(task.target)) and (texts.label in labels or not task.needs_label)
-
-
-def draw_epoch(
-    clips: Sequence[ClipTexts], stage: StageConfig, labels: Sequence[str], *, seed: int, epoch: int
-) -> list[Example]:
-    """The examples of every clip that has an answer: clips in a shuffled order, a clip's own side by side.
-
-    ConfigError where no clip has one.
-    """
-    drawn = [draw(clip, stage, labels, generator_for(seed, epoch, clip.clip_id)) for clip in clips]
-    groups = [group for group in drawn if group]
-    if not groups:
-        raise ConfigError(
-            f"none of {len(clips)} clips has an answer for the tasks {', '.join(stage.tasks)}. "
-            "Give MERR-style JSON with --merr, or labels in the manifest."
-        )
-    order = generator_for(seed, epoch, "").permutation(len(groups))
-    return [example for place in order for example in groups[place]]
 
 
 def ask(template: Template, example: Example) -> Prompt:

@@ -14,7 +14,8 @@ from numpy.random import Generator
 
 from emo.clip import Example
 from emo.config.llm import StageConfig
-from emo.llm.examples import ask, draw_epoch, generator_for
+from emo.llm.examples import ask, generator_for
+from emo.llm.mixture import draw_epoch
 from emo.llm.training.course import Course
 
 Item = TypeVar("Item")

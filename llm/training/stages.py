@@ -14,7 +14,9 @@ import torch
 from emo.clip import Example
 from emo.config.llm import StageConfig
 from emo.evaluation.metrics import classification_scores
-from emo.llm.examples import ask, draw_epoch, question
+from emo.llm.examples import ClipTexts, ask, question
+from emo.llm.mixture import draw_each, labels_of, validation_clips
+from emo.llm.parts import freeze
 from emo.llm.scoring import label_log_likelihoods
 from emo.llm.splice import Spliced
 from emo.llm.training.course import Course
@@ -35,6 +37,7 @@ def train_stage(course: Course, name: str, config: StageConfig) -> Iterator[Stag
     the stage's tasks; NonFiniteLoss after three refused steps in a row.
     """
     model = course.model
+    freeze(model, config.frozen)
     trained = model.trained()
     step_by = CarefulStep(adamw(trained.values(), config), config.clip_norm)
     rate = WarmupCosine(config.peak_lr, config.min_lr, config.warmup_lr, config.warmup_steps, config.steps)
@@ -81,12 +84,13 @@ def validate(course: Course, config: StageConfig) -> tuple[float, float | None]:
     F1 is None where no validation clip has a label.
     """
     model = course.model.eval()
-    examples = draw_epoch(course.valid, config, course.labels, seed=course.seed, epoch=VALIDATION_EPOCH)
+    clips = validation_clips(course.valid, config)
+    examples = draw_each(clips, config, course.labels, seed=course.seed, epoch=VALIDATION_EPOCH)
     total, tokens = 0.0, 0
     for batch in in_order(examples, config.batch_size):
         loss = model.answer_loss(_spliced(course, batch))
         total, tokens = total + float(loss.total), tokens + loss.tokens
-    return total / tokens, _label_score(course)
+    return total / tokens, _label_score(course, clips, labels_of(config, course.labels))
 
 
 def _spliced(course: Course, batch: Sequence[Example]) -> Spliced:
@@ -95,18 +99,18 @@ def _spliced(course: Course, batch: Sequence[Example]) -> Spliced:
     return course.model.embed(prompts, features, [course.answer_ids(one) for one in batch])
 
 
-def _label_score(course: Course) -> float | None:
-    labelled = [clip for clip in course.valid if clip.label in course.labels]
+def _label_score(course: Course, clips: Sequence[ClipTexts], labels: Sequence[str]) -> float | None:
+    labelled = [clip for clip in clips if clip.label in labels]
     if not labelled:
         return None
     predicted: list[str | None] = []
-    for clips in in_order(labelled, SCORING_BATCH):
-        prompts = [ask(course.template, question(clip, "emotion", course.labels)) for clip in clips]
-        features = course.features.read([clip.clip_id for clip in clips])
-        scores = label_log_likelihoods(course.model, prompts, features, course.labels)
-        predicted += [course.labels[place] for place in scores.argmax(dim=1).tolist()]
+    for batch in in_order(labelled, SCORING_BATCH):
+        prompts = [ask(course.template, question(clip, "emotion", labels)) for clip in batch]
+        features = course.features.read([clip.clip_id for clip in batch])
+        scores = label_log_likelihoods(course.model, prompts, features, labels)
+        predicted += [labels[place] for place in scores.argmax(dim=1).tolist()]
     truth = [clip.label for clip in labelled]
-    return classification_scores(truth, predicted, course.labels).weighted_f1
+    return classification_scores(truth, predicted, labels).weighted_f1
 
 
 class _Best:

@@ -7,7 +7,7 @@ import pytest
 
 from emo.config.llm import StageConfig
 from emo.labels import MER2023
-from emo.llm.examples import draw_epoch
+from emo.llm.mixture import draw_epoch
 
 
 def epoch_of(texts, stage, number=0, labels=MER2023):

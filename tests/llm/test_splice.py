@@ -8,7 +8,8 @@ from torch.testing import assert_close
 
 from emo.errors import ConfigError
 from emo.labels import MER2023
-from emo.llm.examples import ask, draw_epoch, question
+from emo.llm.examples import ask, question
+from emo.llm.mixture import draw_epoch
 from emo.llm.prompts import TEMPLATES, Slot
 from emo.llm.splice import IGNORED
 

@@ -27,14 +27,35 @@ class LoraSettings:
 class StageConfig:
     """One training stage: `tasks` maps a task of emo.llm.prompts to its share of the examples.
 
-    `steps` are optimiser steps. The learning rate rises from `warmup_lr` to `peak_lr` over
-    `warmup_steps` and falls to `min_lr` along a half cosine. `validate_every` 0 validates at the end only.
+    Which clips: `clips` is `all`, `coarse` or `fine` (an entry in that MERR file), `labelled` (a label in the
+    manifest), or the name of a list given with `--list NAME=FILE`. `sample_ratios` maps such sets to their
+    share of an epoch's examples; without it every clip comes once. `labels_from` takes the labels of a list,
+    such as pseudo-labels, instead of the manifest's.
+
+    Which questions: `labels` replaces the recipe's label set in this stage. `neutral_free` is the share of
+    questions about clips of another class that leave `neutral` out of the labels they name.
     `fixed_instruction` asks every question in the official words instead of drawing from the pool.
     `tasks_per_clip` asks that many different tasks about a clip, one after the other (fewer where it has
     no more answers).
+
+    Which weights: `frozen` names parts that this stage leaves as they are: `lora`, `projectors`, or the
+    projector of one slot. `modality_dropout` hides a feature with this chance, the same for all or by
+    feature; a clip keeps at least one.
+
+    `steps` are optimiser steps. The learning rate rises from `warmup_lr` to `peak_lr` over
+    `warmup_steps` and falls to `min_lr` along a half cosine. `validate_every` 0 validates at the end only.
     """
 
     tasks: Mapping[str, float]
+    clips: str = "all"
+    sample_ratios: Mapping[str, float] = field(default_factory=dict)
+    labels_from: str = ""
+    labels: tuple[str, ...] = ()
+    neutral_free: float = 0.0
+    fixed_instruction: bool = False
+    tasks_per_clip: int = 1
+    frozen: tuple[str, ...] = ()
+    modality_dropout: float | Mapping[str, float] = 0.0
     steps: int = 30_000
     batch_size: int = 4
     peak_lr: float = 1e-5
@@ -45,9 +66,6 @@ class StageConfig:
     eps: float = 1e-8
     weight_decay: float = 0.05
     clip_norm: float | None = None
-    modality_dropout: float = 0.0
-    fixed_instruction: bool = False
-    tasks_per_clip: int = 1
     validate_every: int = 0
 
 

@@ -11,8 +11,8 @@ from emo.config.llm import StageConfig
 from emo.errors import CacheMiss, ConfigError, NonFiniteLoss
 from emo.labels import MER2023
 from emo.llm.build import new_model
-from emo.llm.examples import draw_epoch
 from emo.llm.features import HeldFeatures
+from emo.llm.mixture import draw_epoch
 from emo.llm.prompts import TEMPLATES
 from emo.llm.training.course import Course
 from emo.llm.training.events import StageDone, StepDone, Validated
