@@ -45,6 +45,28 @@ class StageDone:
     weighted_f1: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """The run goes on in `stage` after `step` of its steps.
+
+    `notes` tell of saved states that were passed over and of what is different now, so that results may
+    differ in their last bits.
+    """
+
+    stage: str
+    step: int
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """The run was asked to stop by `reason` after `step` steps of `stage`; what is done is saved."""
+
+    stage: str
+    step: int
+    reason: str
+
+
 StageEvent: TypeAlias = StepDone | Validated | StageDone
 
 

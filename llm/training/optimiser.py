@@ -8,6 +8,7 @@ parts have none).
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from math import inf, isfinite
 
 import torch
 from torch import Tensor, nn
@@ -30,34 +31,37 @@ def adamw(parameters: Iterable[nn.Parameter], config: StageConfig) -> torch.opti
         lr=config.peak_lr,
         betas=config.betas,
         eps=config.eps,
+        fused=all(value.is_cuda for value in trained),
     )
 
 
 class CarefulStep:
-    """Steps an optimiser only on finite losses and gradients."""
+    """Steps an optimiser only on finite losses and gradients. `refused` counts the refusals in a row."""
 
     def __init__(self, optimiser: torch.optim.Optimizer, clip_norm: float | None) -> None:
         self.optimiser = optimiser
-        self._limit = float("inf") if clip_norm is None else clip_norm
-        self._refused = 0
+        self.refused = 0
+        self._limit = inf if clip_norm is None else clip_norm
+        self._last = ""
 
     def __call__(self, loss: float, learning_rate: float, clip_ids: Sequence[str]) -> tuple[bool, float]:
-        """Whether the step was taken, and the gradients' norm before clipping; gradients are cleared.
-
-        NonFiniteLoss names the clips of the batch when PATIENCE steps in a row were refused.
-        """
+        """Whether the step was taken, and the gradients' norm before clipping; gradients are cleared."""
         values: list[Tensor] = [value for group in self.optimiser.param_groups for value in group["params"]]
         norm = float(nn.utils.clip_grad_norm_(values, self._limit))
-        sound = torch.isfinite(torch.tensor([loss, norm])).all().item()
+        sound = isfinite(loss) and isfinite(norm)
         if sound:
             for group in self.optimiser.param_groups:
                 group["lr"] = learning_rate
             self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
-        self._refused = 0 if sound else self._refused + 1
-        if self._refused >= PATIENCE:
+        self.refused = 0 if sound else self.refused + 1
+        self._last = f"loss {loss}, gradient norm {norm}, clips {', '.join(clip_ids)}"
+        return sound, norm
+
+    def refuse_to_go_on(self) -> None:
+        """NonFiniteLoss, with the clips of the last batch, where PATIENCE steps in a row were refused."""
+        if self.refused >= PATIENCE:
             raise NonFiniteLoss(
-                f"loss {loss}, gradient norm {norm}: {PATIENCE} steps in a row were not finite and none was "
-                f"taken. The last batch was {', '.join(clip_ids)}. Lower peak_lr or look at these features."
+                f"{self.refused} steps in a row were not finite and none was taken; the last had {self._last}. "
+                "Lower peak_lr or look at these features."
             )
-        return bool(sound), norm

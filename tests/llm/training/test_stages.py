@@ -20,7 +20,9 @@ from emo.llm.training.optimiser import CarefulStep
 from emo.llm.training.plan import group_by_length
 from emo.llm.training.runs import RunStarted, chosen_stages, run_stages
 from emo.llm.training.schedule import WarmupCosine
-from emo.llm.training.stages import train_stage, validate
+from emo.llm.training.stages import train_stage
+from emo.llm.training.stopping import Stop
+from emo.llm.training.validation import Best, validate
 
 
 @pytest.fixture
@@ -126,7 +128,7 @@ def test_the_best_weights_are_kept_not_the_last(course, config, monkeypatch):
 
 
 def test_validation_draws_the_same_questions_every_time(course, config):
-    first, again = (validate(course, config.stages["coarse"]) for _ in range(2))
+    first, again = (validate(course, config.stages["coarse"], Stop()) for _ in range(2))
     assert first == again
 
 
@@ -140,7 +142,7 @@ def test_nan_never_steps_and_three_in_a_row_stop_the_run(base, texts, batch, con
         model=model, features=features, template=TEMPLATES["emo"], labels=MER2023, train=texts, valid=()
     )
     events = train_stage(course, "coarse", replace(config.stages["coarse"], steps=9))
-    refused = [next(events), next(events)]
+    refused = [next(events), next(events), next(events)]
     assert all(np.isnan(event.loss) and len(event.refused) == 4 for event in refused)
     with pytest.raises(NonFiniteLoss, match="clip"):
         next(events)
