@@ -51,13 +51,17 @@ def make_tiny_base(
     """Write a LLaMA and its tokenizer, trained on `texts`, into the folder `out`; yields as it goes.
 
     The same texts and config give the same weights on one machine; the global random state is left as it
-    was. ConfigError where a label has no clip with clues.
+    was. A folder that holds the base of these documents and this config already is kept. ConfigError where
+    a label has no clip with clues.
     """
     template = template_named(config.template)
     writer = ClueWriter(texts, labels, template, purity=config.clue_purity, most=config.max_clues)
     count = config.steps * config.batch_size
     documents = list(writer.documents(count, np.random.default_rng([config.seed, 1])))
     yield BaseProgress("documents", count, count)
+    digest = sha256_json([asdict(document) for document in documents])
+    if _made_of(out, config) == digest:
+        return
     words = ["".join((*document.prompt, " ", document.answer)) for document in documents]
     tokenizer = train_tokenizer(
         words[:TOKENIZER_DOCUMENTS], labels, vocabulary=config.vocabulary, positions=config.positions
@@ -68,11 +72,15 @@ def make_tiny_base(
     for loss in _pretrain(llama, TextCodec(tokenizer), documents, labels, config):
         losses.append(loss)
         yield BaseProgress("pre-training", len(losses), config.steps, loss)
-    facts = {
-        "loss": float(np.mean(losses[-LOSSES_IN_CARD:])),
-        "texts": sha256_json([asdict(one) for one in texts]),
-    }
+    facts = {"loss": float(np.mean(losses[-LOSSES_IN_CARD:])), "documents": digest}
     _save(llama, tokenizer, out, config, facts)
+
+
+def _made_of(folder: Path, config: TinyBaseConfig) -> object:
+    """Digest of the documents of the base in `folder`; None where there is none of this config."""
+    card = folder / CARD
+    facts = json.loads(card.read_text(encoding="utf-8")) if card.exists() else {}
+    return facts.get("documents") if facts.get("config") == asdict(config) else None
 
 
 def _fresh_llama(tokenizer: PreTrainedTokenizerFast, config: TinyBaseConfig) -> nn.Module:

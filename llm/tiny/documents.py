@@ -2,7 +2,8 @@
 
 A base that has seen noisy clue words where features will stand learns to weigh many weak hints into one
 label; the projectors then only have to find those words' directions. What is said is exchanged between
-clips, so that no document can be answered from the subtitle alone. Knows texts, no features and no model.
+clips, so that no document can be answered from the subtitle alone. An explanation states any label, and
+nothing but copying that label ends it rightly. Knows texts, no features and no model.
 """
 
 from __future__ import annotations
@@ -17,16 +18,16 @@ from numpy.random import Generator
 
 from emo.errors import ConfigError
 from emo.llm.examples import ClipTexts
-from emo.llm.prompts import TASKS, Prompt, Slot, Template, instruction
+from emo.llm.prompts import TASKS, Prompt, Slot, Task, Template, instruction
 
 T = TypeVar("T")
 
 EXPLAIN = "explain"
-TASKS_SHOWN = ("emotion", "caption", "reason", EXPLAIN)
-OTHER_LABEL = 0.5  # share of explanations asked for any label: they must name it whatever the hints say
+OTHER_TASKS = ("emotion", "caption", "reason")
+EXPLANATIONS = 0.35  # share of documents that explain a stated label, where a reason is written
 COMMON = 0.4  # a word in the clues of more than this share of clips tells nothing
 WHOLE_PHRASE = 0.3  # share of the clues that stand there in full
-LABEL_HINTS = 0.2  # share of the hints that are a label's own name
+LABEL_HINTS = 0.2  # share of the hints that are a label's own name; none where a label is stated
 PATCHES_SLOT = "eva_patches"
 
 
@@ -57,46 +58,59 @@ class ClueWriter:
         self._labels, self._template = tuple(labels), template
         self._purity, self._most = purity, most
         self._common = _common_words(texts)
-        self._tasks = [TASKS[name] for name in TASKS_SHOWN]
+        self._others = [TASKS[name] for name in OTHER_TASKS]
         self._said = [text.text for text in texts]
-        self._by_label = {label: [one for one in texts if one.label == label] for label in labels}
+        self._by_label = {
+            label: [one for one in texts if one.label == label and one.clues] for label in labels
+        }
         self._clues = {
             label: [clue for one in found for clue in one.clues] for label, found in self._by_label.items()
         }
-        if empty := [label for label, clues in self._clues.items() if not clues]:
+        if empty := [label for label, found in self._by_label.items() if not found]:
             raise ConfigError(
                 f"no training clip with clues for {', '.join(empty)}. "
                 "Give MERR-style JSON of clips of every label."
             )
 
     def documents(self, count: int, rng: Generator) -> Iterator[Document]:
-        """`count` documents, labels and tasks evenly drawn."""
+        """`count` documents, evenly of all labels."""
         for _ in range(count):
             label = self._labels[int(rng.integers(len(self._labels)))]
             yield self._document(_pick(rng, self._by_label[label]), rng)
 
     def _document(self, clip: ClipTexts, rng: Generator) -> Document:
-        task = _pick(rng, [task for task in self._tasks if clip.answer(task.target)])
-        label = clip.label
-        answer = clip.answer(task.target)
-        if task.name == EXPLAIN and rng.random() < OTHER_LABEL:
-            label = _pick(rng, self._labels)
-            answer = re.sub(rf"\b{re.escape(clip.label)}\b", label, answer)
-        words = instruction(task, self._labels, label=label, rng=rng)
+        task, label, answer = self._question(clip, rng)
         said = _pick(rng, self._said)
+        words = instruction(task, self._labels, label=label, rng=rng)
         prompt = self._template.prompt(text=said, tag=task.tag, instruction=words)
         if clip.text:
             answer = answer.replace(clip.text, said)
-        return Document(self._filled(prompt, clip, rng), answer)
+        naming = 0.0 if task.name == EXPLAIN else LABEL_HINTS
+        return Document(self._filled(prompt, clip, naming, rng), answer)
 
-    def _filled(self, prompt: Prompt, clip: ClipTexts, rng: Generator) -> tuple[str, ...]:
-        """The prompt with every slot turned into the words of hints."""
+    def _question(self, clip: ClipTexts, rng: Generator) -> tuple[Task, str, str]:
+        """A task, the label it may state and its answer.
+
+        The stated label is any, not the clip's: were it more often the clip's, the label could be guessed
+        from the rest of the reason, and a base settles for that.
+        """
+        if clip.reason and rng.random() < EXPLANATIONS:
+            label = _pick(rng, self._labels)
+            return TASKS[EXPLAIN], label, re.sub(rf"\b{re.escape(clip.label)}\b", label, clip.reason)
+        task = _pick(rng, [task for task in self._others if clip.answer(task.target)])
+        return task, clip.label, clip.answer(task.target)
+
+    def _filled(self, prompt: Prompt, clip: ClipTexts, naming: float, rng: Generator) -> tuple[str, ...]:
+        """The prompt with every slot turned into the words of hints, a share `naming` of them labels."""
         slots = sum(isinstance(part, Slot) and part.name != PATCHES_SLOT for part in prompt)
-        hints = [self._hint(clip.label, rng) for _ in range(int(rng.integers(2, self._most + 1)))]
+        count = int(rng.integers(2, self._most + 1))
+        hints = [self._hint(clip.label, naming, rng) for _ in range(count)]
         for clue in clip.clues:
             hints.insert(int(rng.integers(len(hints) + 1)), clue)
         short = [
-            self._word(rng, _pick(rng, clip.clues)) if rng.random() < 0.7 else self._hint(clip.label, rng)
+            self._word(rng, _pick(rng, clip.clues))
+            if rng.random() < 0.7
+            else self._hint(clip.label, naming, rng)
             for _ in range(slots)
         ]
         filled = []
@@ -114,9 +128,9 @@ class ClueWriter:
         words = [word for word in phrase.split() if word not in self._common] or phrase.split()
         return " ".join(words) if rng.random() < WHOLE_PHRASE else _pick(rng, words)
 
-    def _hint(self, label: str, rng: Generator) -> str:
+    def _hint(self, label: str, naming: float, rng: Generator) -> str:
         shown = label if rng.random() < self._purity else _pick(rng, self._labels)
-        if rng.random() < LABEL_HINTS:
+        if rng.random() < naming:
             return shown
         return self._word(rng, _pick(rng, self._clues[shown]))
 

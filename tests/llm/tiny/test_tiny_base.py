@@ -33,6 +33,15 @@ def test_it_is_a_llama_directory_that_says_what_it_is(texts, tiny_settings, tmp_
     assert "not a language model" in json.loads((tmp_path / CARD).read_text())["what"]
 
 
+def test_a_base_of_the_same_documents_is_kept(texts, tiny_settings, tmp_path):
+    def phases(texts):
+        return {event.phase for event in make_tiny_base(texts, MER2023, tmp_path, tiny_settings)}
+
+    assert "pre-training" in phases(texts)
+    assert phases(texts) == {"documents"}
+    assert "pre-training" in phases([replace(text, text="It rains.") for text in texts])
+
+
 def test_the_same_seed_gives_the_same_weights(texts, tiny_settings, tmp_path):
     for name, noise in (("a", 0), ("b", 1)):
         torch.manual_seed(noise)
@@ -84,16 +93,36 @@ def test_what_is_said_is_exchanged_and_quoted_as_exchanged(texts):
         assert document.answer.split('"')[1] in document.prompt[-1]
 
 
+def explanations(writer, count):
+    """Documents that state a label, each with that label."""
+    documents = list(writer.documents(count, np.random.default_rng(3)))
+    marked = [(document, document.prompt[-1].partition("The label is ")) for document in documents]
+    return [(document, rest.split(".")[0]) for document, (_, mark, rest) in marked if mark]
+
+
 def test_explanations_name_the_label_they_are_asked_for(writer):
-    asked = [
-        document
-        for document in writer.documents(400, np.random.default_rng(3))
-        if "The label is " in document.prompt[-1]
-    ]
+    asked = explanations(writer, 400)
     assert len(asked) > 50
-    for document in asked:
-        label = document.prompt[-1].split("The label is ")[1].split(".")[0]
+    for document, label in asked:
         assert document.answer.endswith(f"the emotion is {label}.")
+
+
+def test_the_stated_label_cannot_be_guessed_from_the_hints(writer, texts):
+    """It is no more often the one hinted at than chance, and no hint of an explanation is a label's name."""
+    telling = {text.clues[1]: text.label for text in texts}
+    agree, asked = 0, explanations(writer, 2000)
+    for document, label in asked:
+        words = document.prompt[1].split()
+        assert not set(words) & set(MER2023)
+        votes = Counter(telling[word] for word in words if word in telling)
+        agree += votes.most_common(1)[0][0] == label
+    assert abs(agree / len(asked) - 1 / len(MER2023)) < 0.06
+
+
+def test_every_label_is_stated_about_as_often(writer):
+    labels = Counter(label for _, label in explanations(writer, 2000))
+    assert set(labels) == set(MER2023)
+    assert max(labels.values()) < 2 * min(labels.values())
 
 
 def test_a_label_without_clues_is_named(texts):
