@@ -1,0 +1,63 @@
+"""The options that say what a LLaMA stage runs on, as one decorator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from emo.config.hardware import HardwareConfig
+
+_OPTIONS = (
+    click.option("--device", default="cpu", show_default=True, help="cpu, cuda or cuda:N."),
+    click.option(
+        "--dtype",
+        type=click.Choice(["float32", "bfloat16", "float16"]),
+        default="float32",
+        show_default=True,
+        help="Of the frozen LLaMA.",
+    ),
+    click.option("--gpus", type=int, default=1, show_default=True, help="Ranks, started by torchrun."),
+    click.option(
+        "--strategy",
+        type=click.Choice(["ddp", "fsdp2"]),
+        default="ddp",
+        show_default=True,
+        help="The whole LLaMA on every rank, or a slice of each layer.",
+    ),
+    click.option(
+        "--bits",
+        type=click.Choice(["16", "8", "4"]),
+        default="16",
+        show_default=True,
+        help="Of the frozen layers; 8 and 4 need the extra lowbit.",
+    ),
+    click.option("--checkpointing", is_flag=True, help="Less memory: activations are made twice."),
+    click.option("--compile", is_flag=True, help="Compile each decoder layer (CUDA)."),
+    click.option("--threads", type=int, default=0, help="CPU threads a rank.  [default: PyTorch's choice]"),
+)
+
+
+def hardware_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the hardware's options to a command, which gets them as one `hardware: HardwareConfig`."""
+
+    @wraps(command)
+    def gathered(*args: Any, bits: str, **others: Any) -> None:
+        own = {name: others.pop(name) for name in _NAMES}
+        command(*args, hardware=_hardware(bits=int(bits), **own), **others)
+
+    for option in reversed(_OPTIONS):
+        gathered = option(gathered)
+    return gathered
+
+
+_NAMES = ("device", "dtype", "gpus", "strategy", "checkpointing", "compile", "threads")
+
+
+def _hardware(**settings: Any) -> HardwareConfig:
+    from emo.config.hardware import HardwareConfig
+
+    return HardwareConfig(**settings)
