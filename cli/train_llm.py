@@ -30,6 +30,13 @@ if TYPE_CHECKING:
     help="Clips with labels, speakers and splits.",
 )
 @click.option("--merr", type=click.Path(), help="Folder of MERR JSON.  [default: the manifest's folder]")
+@click.option(
+    "--list",
+    "lists",
+    multiple=True,
+    metavar="NAME=FILE",
+    help="A set of clips that the recipe names, with labels where it has some; may be repeated.",
+)
 @click.option("--features", default="hubert,mae,videomae,eva", show_default=True, help="NAME[,NAME...]")
 @click.option("--base", default="", help="LLaMA-family directory or hub id; emo llm tiny-base makes one.")
 @click.option("--init-from", type=click.Path(), help="Checkpoint to start from.  [default: the stage before]")
@@ -52,6 +59,7 @@ def train_llm(
     cache: str,
     manifest: str,
     merr: str | None,
+    lists: tuple[str, ...],
     features: str,
     base: str,
     init_from: str | None,
@@ -68,7 +76,8 @@ def train_llm(
 
     \b
     emo train-llm --manifest clips/manifest.jsonl --base tiny-base
-    emo train-llm --recipe paper-coarse-to-fine --base models/llama-2-7b-chat
+    emo train-llm --recipe emotion-llama-readme --base models/llama-2-7b-chat
+    emo train-llm --recipe mer2023-semi --list pseudo=pseudo_labels.txt --base models/llama-2-7b-chat
     """
     from emo.cache import open_cache
     from emo.cli.llm import TINY_BASE, merr_folder
@@ -78,7 +87,8 @@ def train_llm(
     from emo.llm.base import NO_BASE
     from emo.llm.recipe import load_recipe
     from emo.llm.training.runs import chosen_stages, run_llm, stage_before
-    from emo.pipeline.merr_texts import read_texts
+    from emo.pipeline.clip_lists import named_lists
+    from emo.pipeline.merr_texts import read_texts, with_known_labels
 
     if not base and Path(TINY_BASE).is_dir():
         base = TINY_BASE
@@ -90,7 +100,8 @@ def train_llm(
     config = chosen_stages(whole, stage)
     start = _start(init_from, stage_before(whole, stage), Path(out))
     clips, _ = clips_in(Path(manifest))
-    texts = read_texts(merr_folder(manifest, merr), clips)
+    texts = read_texts(merr_folder(manifest, merr), clips, named_lists(lists))
+    clips = with_known_labels(clips, texts)
     spaces = spaces_named(open_cache(Path(cache)), features)
     events = run_llm(
         clips, texts, spaces, base, config, Path(out), seed=seed, start=start, device=device, dtype=dtype

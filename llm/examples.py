@@ -16,11 +16,10 @@ from numpy.random import Generator
 
 from emo.canonical import Json
 from emo.clip import Clip, Example
-from emo.config.llm import StageConfig
+from emo.config.llm import COARSE, FINE, LABELLED, StageConfig
 from emo.llm.prompts import Prompt, Task, Template, instruction, task_named
 
-NEUTRAL = "neutral"
-COARSE, FINE, LABELLED = "coarse", "fine", "labelled"  # sets that clips belong to without a list
+NEUTRAL = "neutral"  # the class that a neutral-free question leaves out
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,7 +38,7 @@ class ClipTexts:
     reason: str = ""
     clues: tuple[str, ...] = ()
     speaker: str = ""
-    sets: frozenset[str] = frozenset()
+    sets: tuple[str, ...] = ()
     list_labels: Mapping[str, str] = field(default_factory=dict)
 
     def answer(self, target: str) -> str:
@@ -70,7 +69,7 @@ def texts_from_merr(
                 reason=str(smooth.get("smp_reason_caption", "")),
                 clues=tuple(str(phrase) for phrase in (*phrases, tone) if phrase),
                 speaker=clip.speaker or clip.clip_id,
-                sets=frozenset(name for name, inside in member.items() if inside),
+                sets=tuple(name for name, inside in member.items() if inside),
             )
         )
     return found

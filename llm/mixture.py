@@ -9,11 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from emo.clip import Example
-from emo.config.llm import StageConfig
+from emo.config.llm import ALL, StageConfig
 from emo.errors import ConfigError
 from emo.llm.examples import ClipTexts, answerable, draw, generator_for
-
-ALL = "all"
 
 
 def labels_of(stage: StageConfig, labels: Sequence[str]) -> tuple[str, ...]:
@@ -25,7 +23,8 @@ def stage_clips(clips: Sequence[ClipTexts], stage: StageConfig) -> list[ClipText
     """The clips that a stage trains on, each with the label that it has there."""
     chosen = [clip for clip in clips if stage.clips == ALL or stage.clips in clip.sets]
     if stage.sample_ratios:
-        chosen = [clip for clip in chosen if clip.sets.intersection(_drawn_sets(stage))]
+        drawn = _drawn_sets(stage)
+        chosen = [clip for clip in chosen if any(name in clip.sets for name in drawn)]
     return [relabelled(clip, stage) for clip in chosen]
 
 
@@ -133,7 +132,7 @@ def refuse_empty_stages(
 def _faults(
     train: Sequence[ClipTexts], valid: Sequence[ClipTexts], stage: StageConfig, labels: Sequence[str]
 ) -> list[str]:
-    there = frozenset().union(*(clip.sets for clip in train)) | {ALL}
+    there = {ALL, *(name for clip in train for name in clip.sets)}
     missing = [name for name in (stage.clips, *_drawn_sets(stage)) if name not in there]
     if stage.labels_from and not any(stage.labels_from in clip.list_labels for clip in train):
         missing.append(stage.labels_from)

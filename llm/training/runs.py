@@ -22,6 +22,7 @@ from emo.llm.build import new_model
 from emo.llm.checkpoint import Card, load_weights, read_card, refuse_other_features, save_checkpoint
 from emo.llm.examples import ClipTexts
 from emo.llm.features import Features, open_features, slot_arrays
+from emo.llm.mixture import refuse_empty_stages
 from emo.llm.model import ParameterCounts
 from emo.llm.prompts import template_named
 from emo.llm.recipe import config_to_json
@@ -117,6 +118,7 @@ def run_stages(
         raise ConfigError(
             "no training clip has both texts and features. Check the ids of --merr and --cache."
         )
+    refuse_empty_stages(train, valid, config.stages, config.labels)
     model = new_model(base, features, [clip.clip_id for clip in train], config, seed=seed)
     if start is not None:
         refuse_other_features(read_card(start), features.sources)

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from emo.labels import MERR
 
 SLOTS = ("eva_patches", "mae", "videomae", "hubert", "eva_class")
+ALL, COARSE, FINE, LABELLED = "all", "coarse", "fine", "labelled"
+SETS_WITHOUT_LIST = (ALL, COARSE, FINE, LABELLED)  # sets of clips that need no list to be known
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,6 +45,11 @@ class StageConfig:
     projector of one slot. `modality_dropout` hides a feature with this chance, the same for all or by
     feature; a clip keeps at least one.
 
+    How a step is laid out: `packed` puts examples into rows of at most `row_tokens` tokens without padding, and
+    the tasks of a clip share what they begin with; `padded` is one batch with lengths grouped. `batch_size`
+    is clips in a step, however many rows that makes; `rows_per_step` above 0 makes steps of that many full
+    rows instead, for a GPU.
+
     `steps` are optimiser steps. The learning rate rises from `warmup_lr` to `peak_lr` over
     `warmup_steps` and falls to `min_lr` along a half cosine. `validate_every` 0 validates at the end only.
     """
@@ -56,6 +64,9 @@ class StageConfig:
     tasks_per_clip: int = 1
     frozen: tuple[str, ...] = ()
     modality_dropout: float | Mapping[str, float] = 0.0
+    layout: Literal["packed", "padded"] = "packed"
+    row_tokens: int = 16_384
+    rows_per_step: int = 0
     steps: int = 30_000
     batch_size: int = 4
     peak_lr: float = 1e-5
