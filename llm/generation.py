@@ -1,50 +1,65 @@
-"""Greedy generation in batches. Positions are given, not guessed from padding, so a batch of N answers
-as N batches of one. Knows token ids and prompts; what an answer means is not its business.
+"""Generation in batches, greedy or sampled. Positions are given, not guessed from padding, and every draw
+is named by its clip, so a batch of N answers as N batches of one.
 
-Axes: B batch, S tokens.
+Knows token ids and prompts; what an answer means is not its business.
+
+Axes: B batch, S tokens, V vocabulary.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import cast
+from typing import NamedTuple, cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from emo.config.decoding import Decoding
 from emo.heads.batches import FeatureBatch
+from emo.llm.examples import generator_for
 from emo.llm.model import EmotionLlama
 from emo.llm.prompts import Prompt
 
+BROKEN = "\N{REPLACEMENT CHARACTER}"  # how a tokenizer decodes part of a character
+
+
+class Step(NamedTuple):
+    """One more token of every row: `tokens` (B,) int64, and `log_probabilities` (B,) fp32 that the model
+    itself gave them, before temperature and penalty. A row that has ended repeats the end token."""
+
+    tokens: Tensor
+    log_probabilities: Tensor
+
 
 @torch.inference_mode()
-def greedy_steps(
-    model: EmotionLlama, prompts: Sequence[Prompt], features: FeatureBatch, max_new_tokens: int
-) -> Iterator[Tensor]:
-    """The most probable next token of each row, (B,) int64, step by step until every row has ended.
-
-    A row that has ended repeats the end token. Prompts are padded on the left.
-    """
+def token_steps(
+    model: EmotionLlama, prompts: Sequence[Prompt], features: FeatureBatch, decoding: Decoding
+) -> Iterator[Step]:
+    """The next token of each row, step by step until every row has ended. Prompts are padded on the left."""
     spliced = model.embed(prompts, features, pad="left")
     body = cast(nn.Module, model.causal.base_model)
+    choose = _Choice(decoding, features.clip_ids)
     mask, position = spliced.attention_mask, spliced.lengths
     ended = torch.zeros(len(prompts), dtype=torch.bool, device=mask.device)
+    said = torch.zeros(len(prompts), 0, dtype=torch.long, device=mask.device)
     output = body(
         inputs_embeds=spliced.inputs_embeds,
         attention_mask=mask,
         position_ids=spliced.position_ids,
         use_cache=True,
     )
-    for step in range(max_new_tokens):
-        chosen = model.logits(output.last_hidden_state[:, -1]).argmax(-1)
-        chosen = torch.where(ended, model.codec.eos, chosen)
-        ended = ended | (chosen == model.codec.eos)
-        yield chosen
-        if step + 1 == max_new_tokens or bool(ended.all()):
+    for step in range(decoding.max_new_tokens):
+        logits = model.logits(output.last_hidden_state[:, -1])
+        tokens = torch.where(ended, model.codec.eos, choose(logits, said))
+        yield Step(tokens, logits.log_softmax(-1).gather(1, tokens[:, None]).squeeze(1))
+        ended = ended | (tokens == model.codec.eos)
+        if step + 1 == decoding.max_new_tokens or bool(ended.all()):
             return
+        said = torch.cat([said, tokens[:, None]], dim=1)
         mask = torch.cat([mask, mask.new_ones(len(prompts), 1)], dim=1)
         output = body(
-            input_ids=chosen[:, None],
+            input_ids=tokens[:, None],
             attention_mask=mask,
             position_ids=position[:, None] + step,
             past_key_values=output.past_key_values,
@@ -53,8 +68,49 @@ def greedy_steps(
 
 
 def generate(
-    model: EmotionLlama, prompts: Sequence[Prompt], features: FeatureBatch, max_new_tokens: int
+    model: EmotionLlama, prompts: Sequence[Prompt], features: FeatureBatch, decoding: Decoding
 ) -> list[str]:
-    """The greedy answers of B prompts as text."""
-    steps = list(greedy_steps(model, prompts, features, max_new_tokens))
-    return [model.codec.text(row.tolist()) for row in torch.stack(steps, dim=1)]
+    """The answers of B prompts as text."""
+    tokens = [step.tokens for step in token_steps(model, prompts, features, decoding)]
+    return [model.codec.text(row) for row in torch.stack(tokens, dim=1).tolist()]
+
+
+def stream(model: EmotionLlama, prompt: Prompt, features: FeatureBatch, decoding: Decoding) -> Iterator[str]:
+    """The answer of one prompt in pieces, as its tokens come; joined they are the text of `generate`.
+
+    A character of several tokens is held back until it is whole.
+    """
+    ids: list[int] = []
+    shown = text = ""
+    for step in token_steps(model, [prompt], features, decoding):
+        ids.append(int(step.tokens))
+        text = model.codec.text(ids)
+        if len(text) > len(shown) and text.startswith(shown) and not text.endswith(BROKEN):
+            yield text[len(shown) :]
+            shown = text
+    if text != shown:
+        yield text[len(shown) :]
+
+
+class _Choice:
+    """Chooses the next tokens from logits (B, V) and the tokens so far (B, S)."""
+
+    def __init__(self, decoding: Decoding, clip_ids: Sequence[str]) -> None:
+        self._decoding = decoding
+        self._draws = [generator_for(decoding.seed, 0, clip_id) for clip_id in clip_ids]
+
+    def __call__(self, logits: Tensor, said: Tensor) -> Tensor:
+        from transformers import RepetitionPenaltyLogitsProcessor, TopPLogitsWarper
+
+        chosen = self._decoding
+        if chosen.repetition_penalty != 1 and said.shape[1]:
+            logits = RepetitionPenaltyLogitsProcessor(chosen.repetition_penalty)(said, logits)
+        if chosen.temperature == 0:
+            return logits.argmax(-1)
+        scores = logits.double() / chosen.temperature
+        if chosen.top_p < 1:
+            scores = TopPLogitsWarper(chosen.top_p)(said, scores)
+        places = np.array([draw.random() for draw in self._draws])
+        ladder = scores.softmax(-1).cumsum(-1)
+        reached = torch.as_tensor(places, device=logits.device)[:, None] * ladder[:, -1:]
+        return torch.searchsorted(ladder, reached, right=True).squeeze(1).clamp(max=logits.shape[1] - 1)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from emo.cache import FeatureCache, Space, open_cache
@@ -20,6 +21,15 @@ from emo.pipeline.systems import Answer, System, answer_all, load_system
 SUBSTITUTE = "-substitute"  # how a spec marks that another checkpoint stood in for a preset's own
 
 
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A loaded system, the clips it is to answer for, and the spaces where their features now are."""
+
+    system: System
+    clips: Sequence[Clip]
+    spaces: Mapping[str, Space]
+
+
 def predict(
     clips: str | os.PathLike[str] | Sequence[str | os.PathLike[str] | Clip],
     model: str | os.PathLike[str],
@@ -27,44 +37,87 @@ def predict(
     *,
     text: str = "",
     reasons: bool = True,
+    abstain_below: float = 0.0,
     jobs: int = 0,
     on_progress: Callable[[ExtractProgress], None] | None = None,
 ) -> Iterator[Answer]:
     """Answers of the trained `model` (a folder of `emo train-head` or `emo train-llm`) for clips.
 
     `clips` are media files, folders, manifests or Clips; `text` is what is said in a single clip. Features
-    go to and come from `cache`. A clip without a feature is answered without it, and says so.
+    go to and come from `cache`. A clip without a feature is answered without it, and says so. An answer
+    whose probability is below `abstain_below` is withheld.
 
     Raises ConfigError where there is nothing to answer for, StaleCache where this installation's encoder
     makes other features than the model was trained on.
     """
-    chosen = _clips(clips, text)
     system = load_system(Path(model))
+    ready = prepare(system, clips_named(clips, text), cache, jobs=jobs, on_progress=on_progress)
+    for answer in answer_all(system, ready.clips, ready.spaces, reasons=reasons):
+        yield answer.unless_below(abstain_below)
+
+
+def prepare(
+    system: System,
+    clips: Sequence[Clip],
+    cache: str | os.PathLike[str],
+    *,
+    force: bool = False,
+    jobs: int = 0,
+    on_progress: Callable[[ExtractProgress], None] | None = None,
+) -> Prepared:
+    """Extract what `system` needs of `clips` and is not stored yet. `force` and errors as `spaces_of`.
+
+    Features whose recipe is not known, as of converted weights, are taken from the cache as they are.
+    """
     for preset, names in _by_preset(system.sources).items():
-        extract(chosen, names, cache, preset=preset, jobs=jobs, on_progress=on_progress)
-    spaces = spaces_of(system, open_cache(cache))
-    yield from answer_all(system, chosen, spaces, reasons=reasons)
+        extract(clips, names, cache, preset=preset, jobs=jobs, on_progress=on_progress)
+    return Prepared(system, clips, spaces_of(system, open_cache(cache), force=force))
 
 
-def spaces_of(system: System, cache: FeatureCache) -> dict[str, Space]:
+def spaces_of(system: System, cache: FeatureCache, *, force: bool = False) -> dict[str, Space]:
     """The spaces with exactly the features that `system` was trained on.
 
-    StaleCache where the cache holds that encoder's features only by another recipe.
+    Where their recipe is not known, the only space of that encoder; with `force` wherever the right one is
+    not there. StaleCache where the cache holds that encoder's features only by another recipe or of another
+    size, CacheMiss and AmbiguousSpace where there is none or no single one.
     """
     spaces = {}
-    for name, source in system.sources.items():
-        if source.spec not in cache:
+    for name, array in system.arrays.items():
+        source = system.sources.get(name)
+        if source is not None and source.spec in cache:
+            spaces[name] = cache.space(source.spec)
+            continue
+        if source is not None and not force:
             there = [space.name for space in cache.spaces() if space.spec.encoder == name]
             raise StaleCache(
                 f"the model was trained on {name}/{source.spec.short} (preset {source.spec.preset}); "
                 f"the cache holds {', '.join(there) or f'no {name} features'}. "
                 f"Run: emo extract --encoder {name} --preset {source.spec.preset}"
             )
-        spaces[name] = cache.space(source.spec)
+        spaces[name] = _fitting(cache.space(name), name, array, system.dims[name])
     return spaces
 
 
-def _clips(clips: str | os.PathLike[str] | Sequence[str | os.PathLike[str] | Clip], text: str) -> list[Clip]:
+def _fitting(space: Space, name: str, array: str, dim: int) -> Space:
+    """`space`, where it has the array in the size that a model takes; StaleCache where not."""
+    stored, _, pooling = array.partition(":")
+    layout = space.spec.arrays.get(stored)
+    if layout is None or (not pooling and layout.dim != dim):
+        has = ", ".join(f"{key} of {value.dim}" for key, value in space.spec.arrays.items())
+        raise StaleCache(
+            f"{name}: the model takes {stored} of {dim} numbers, {space.name} has {has}. "
+            f"Extract with the encoder it was trained on."
+        )
+    return space
+
+
+def clips_named(
+    clips: str | os.PathLike[str] | Sequence[str | os.PathLike[str] | Clip], text: str = ""
+) -> list[Clip]:
+    """The clips of media files, folders, manifests or Clips; `text` is what is said in the only one.
+
+    ConfigError where there is none, or more than one for `text`.
+    """
     given = [clips] if isinstance(clips, str | os.PathLike) else list(clips)
     found: list[Clip] = []
     for each in given:
@@ -74,17 +127,7 @@ def _clips(clips: str | os.PathLike[str] | Sequence[str | os.PathLike[str] | Cli
     if text and len(found) > 1:
         raise ConfigError(f"--text is what is said in one clip, but there are {len(found)}. Use a manifest.")
     if text:
-        only = found[0]
-        found = [
-            Clip(
-                clip_id=only.clip_id,
-                path=only.path,
-                start=only.start,
-                end=only.end,
-                text=text,
-                au_path=only.au_path,
-            )
-        ]
+        found = [replace(found[0], text=text)]
     return found
 
 

@@ -1,49 +1,63 @@
 """Trained systems behind one face: a head and a LLaMA stage both turn cached features into answers.
 
 Knows what a trained folder holds and which features it needs; extracts nothing and scores nothing.
+
+Axes: N clips, K labels.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from emo.clip import Clip
+from emo.config.decoding import Decoding
 from emo.errors import CheckpointError
-from emo.heads.batches import FeatureBatch, Source, shuffled
+from emo.evaluation.temperature import Calibration
+from emo.heads.batches import FeatureBatch, Source
 from emo.heads.loader import FeatureSpace, load_features
+from emo.heads.splits import split_clips
 from emo.heads.trained import CARD as HEAD_CARD
 from emo.heads.trained import TrainedHead
 from emo.labels import parse_label
 from emo.llm.checkpoint import CARD as LLM_CARD
-from emo.llm.checkpoint import load_checkpoint
+from emo.llm.checkpoint import Card, load_checkpoint
 from emo.llm.examples import ClipTexts, ask, question
-from emo.llm.generation import generate
+from emo.llm.features import slot_arrays
+from emo.llm.generation import generate, stream
 from emo.llm.model import EmotionLlama
-from emo.llm.prompts import Template, template_named
+from emo.llm.prompts import Prompt, template_named
 from emo.llm.scoring import label_log_likelihoods
+from emo.llm.training.runs import has_features
+from emo.pipeline.calibration import read_calibration
 
 ANSWER_BATCH = 32
 LABEL_TOKENS = 12
-REASON_TOKENS = 120
+DECIMALS = 6
+REASONS = Decoding()
+NO_CALIBRATION = Calibration()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Answer:
     """What a system says of a clip.
 
-    `label` is None where a generated answer named no label of the set; it is never repaired into one.
-    `probabilities` are over the label set; `text` is the reasoning, generated after the label; `features`
-    were used, `missing` were not to be had.
+    `label` is None where a generated answer named no label of the set (it is never repaired into one), or
+    where the system was not sure enough and `abstained`. `confidence` is the probability of the label that
+    was said, 0 where none was. `probabilities` are over the label set; `text` is the reasoning, generated
+    after the label; `features` were used, `missing` were not to be had.
     """
 
     clip_id: str
     label: str | None
     probabilities: Mapping[str, float]
+    confidence: float = 0.0
+    abstained: bool = False
     text: str = ""
     features: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
@@ -53,101 +67,159 @@ class Answer:
         """The label that the reasons are about: the one that was said, else the likeliest."""
         return self.label or max(self.probabilities, key=lambda label: self.probabilities[label])
 
+    def unless_below(self, threshold: float) -> Answer:
+        """The answer, or its abstention where its confidence is below `threshold`."""
+        if self.label is None or self.confidence >= threshold:
+            return self
+        return replace(self, label=None, abstained=True)
+
     def to_json(self) -> dict[str, Any]:
-        """The object that `emo predict --json` prints on a line."""
-        return asdict(self)
+        """The object that `emo predict --json` prints on a line; probabilities to six decimals."""
+        shares = {label: round(share, DECIMALS) for label, share in self.probabilities.items()}
+        return asdict(self) | {"probabilities": shares, "confidence": round(self.confidence, DECIMALS)}
 
 
 class System(Protocol):
-    """A trained model: the labels it knows, the features it needs by name, and its answers."""
+    """A trained model: the labels it knows, the features it needs by name, and its answers.
+
+    `arrays` says which array of each feature is read and `dims` its D; `sources` holds the recipes of the
+    features it was trained on, and lacks those that are not known, as of converted weights.
+    """
 
     labels: tuple[str, ...]
+    arrays: Mapping[str, str]
+    dims: Mapping[str, int]
     sources: Mapping[str, Source]
+    calibration: Calibration
+
+    def scores(self, clips: Sequence[Clip], batch: FeatureBatch) -> NDArray[np.float32]:
+        """Logits or log-likelihoods of the labels (N, K), before calibration."""
 
     def answers(
         self, clips: Sequence[Clip], batch: FeatureBatch, *, reasons: bool = True
     ) -> Iterator[Answer]:
         """One answer a clip, in order; `batch` holds the features of just these clips."""
 
+    def validation(self, clips: Sequence[Clip], spaces: Mapping[str, FeatureSpace]) -> tuple[Clip, ...]:
+        """The clips among `clips` on which its training made its choices."""
+
 
 class HeadSystem:
     """A trained classifier head: labels and probabilities, no words."""
 
-    def __init__(self, head: TrainedHead) -> None:
+    def __init__(
+        self, head: TrainedHead, calibration: Calibration = NO_CALIBRATION, *, force: bool = False
+    ) -> None:
         self.labels = head.labels
+        self.dims: Mapping[str, int] = head.dims
         self.sources: Mapping[str, Source] = head.sources
-        self._head = head
+        self.arrays: Mapping[str, str] = {name: source.array for name, source in head.sources.items()}
+        self.calibration = calibration
+        self._head, self._force = head, force
+
+    def scores(self, clips: Sequence[Clip], batch: FeatureBatch) -> NDArray[np.float32]:
+        """As System. StaleCache where features are of another recipe."""
+        rows: NDArray[np.float32] = self._head.logits(batch, force=self._force).numpy()
+        return rows
 
     def answers(
         self, clips: Sequence[Clip], batch: FeatureBatch, *, reasons: bool = True
     ) -> Iterator[Answer]:
-        """As System; there are no reasons to give. StaleCache where features are of another recipe."""
-        rows = self._head.probabilities(batch).numpy()
+        """As System; there are no reasons to give. StaleCache as `scores`."""
+        rows = self.calibration.probabilities(self.scores(clips, batch))
         for place, clip in enumerate(clips):
-            yield Answer(
-                clip_id=clip.clip_id,
-                label=self.labels[int(rows[place].argmax())],
-                probabilities=_shares(self.labels, rows[place]),
-                features=_having(batch, place, True),
-                missing=_having(batch, place, False),
-            )
+            label = self.labels[int(rows[place].argmax())]
+            yield _answer(clip, label, self.labels, rows[place], batch, place)
+
+    def validation(self, clips: Sequence[Clip], spaces: Mapping[str, FeatureSpace]) -> tuple[Clip, ...]:
+        """As System: the manifest's validation split, or the speakers that its seed held out."""
+        config = self._head.config
+        return split_clips(clips, val_share=config.val_share, seed=config.seed).val
 
 
 class LlamaSystem:
-    """A trained LLaMA stage: it says a label, and then why."""
+    """A trained LLaMA stage: it says a label, and then why. `decoding` is that of the reasons."""
 
     def __init__(
         self,
         model: EmotionLlama,
-        labels: tuple[str, ...],
-        template: Template,
-        sources: Mapping[str, Source],
+        card: Card,
+        calibration: Calibration = NO_CALIBRATION,
+        *,
+        decoding: Decoding = REASONS,
     ) -> None:
-        self.labels = labels
-        self.sources = sources
-        self._model = model.eval()
-        self._template = template
+        self.labels = card.config.labels
+        self.dims = card.dims
+        self.sources = card.sources
+        self.arrays: Mapping[str, str] = slot_arrays(tuple(card.dims), card.config.arrays) | {
+            name: source.array for name, source in card.sources.items()
+        }
+        self.calibration = calibration
+        self.model, self.card = model.eval(), card
+        self.template = template_named(card.config.template)
+        self._decoding = decoding
+
+    def scores(self, clips: Sequence[Clip], batch: FeatureBatch) -> NDArray[np.float32]:
+        """As System."""
+        found = label_log_likelihoods(self.model, self.questions(clips), batch, self.labels)
+        rows: NDArray[np.float32] = found.cpu().numpy()
+        return rows
 
     def answers(
         self, clips: Sequence[Clip], batch: FeatureBatch, *, reasons: bool = True
     ) -> Iterator[Answer]:
-        """As System. The label is generated and read strictly; the probabilities are scored."""
-        for start in range(0, len(clips), ANSWER_BATCH):
-            places = range(start, min(start + ANSWER_BATCH, len(clips)))
-            yield from self._some([clips[place] for place in places], batch.take(list(places)), reasons)
-
-    def _some(self, clips: Sequence[Clip], batch: FeatureBatch, reasons: bool) -> Iterator[Answer]:
-        texts = [ClipTexts(clip_id=clip.clip_id, text=clip.text) for clip in clips]
-        prompts = [ask(self._template, question(each, "emotion", self.labels)) for each in texts]
-        shares = label_log_likelihoods(self._model, prompts, batch, self.labels).softmax(1).numpy()
-        said = generate(self._model, prompts, batch, LABEL_TOKENS)
-        labels = [parse_label(text, self.labels) for text in said]
-        likeliest = [self.labels[int(place)] for place in shares.argmax(axis=1)]
-        why = [""] * len(clips)
+        """As System. The label is generated greedily and read strictly; the probabilities are scored."""
+        rows = self.calibration.probabilities(self.scores(clips, batch))
+        decoding = Decoding(max_new_tokens=LABEL_TOKENS)
+        said = generate(self.model, self.questions(clips), batch, decoding)
+        answers = [
+            _answer(clip, parse_label(said[place], self.labels), self.labels, rows[place], batch, place)
+            for place, clip in enumerate(clips)
+        ]
         if reasons:
-            asked = [
-                ask(self._template, question(each, "explain", self.labels, label=label or fallback))
-                for each, label, fallback in zip(texts, labels, likeliest, strict=True)
-            ]
-            why = generate(self._model, asked, batch, REASON_TOKENS)
-        for place, clip in enumerate(clips):
-            yield Answer(
-                clip_id=clip.clip_id,
-                label=labels[place],
-                probabilities=_shares(self.labels, shares[place]),
-                text=why[place],
-                features=_having(batch, place, True),
-                missing=_having(batch, place, False),
-            )
+            asked = [self._why(clip, answer) for clip, answer in zip(clips, answers, strict=True)]
+            texts = generate(self.model, asked, batch, self._decoding)
+            answers = [replace(answer, text=text) for answer, text in zip(answers, texts, strict=True)]
+        yield from answers
+
+    def reason_pieces(self, clip: Clip, batch: FeatureBatch, answer: Answer) -> Iterator[str]:
+        """The reason for `answer`, in pieces as they are generated; `batch` is of this clip alone."""
+        yield from stream(self.model, self._why(clip, answer), batch, self._decoding)
+
+    def questions(self, clips: Sequence[Clip]) -> list[Prompt]:
+        """The prompts that ask for the label of each clip."""
+        return [ask(self.template, question(_texts(clip), "emotion", self.labels)) for clip in clips]
+
+    def _why(self, clip: Clip, answer: Answer) -> Prompt:
+        asked = question(_texts(clip), "explain", self.labels, label=answer.explained)
+        return ask(self.template, asked)
+
+    def validation(self, clips: Sequence[Clip], spaces: Mapping[str, FeatureSpace]) -> tuple[Clip, ...]:
+        """As System: the manifest's validation split, or the speakers that its seed held out."""
+        usable = [clip for clip in clips if has_features(clip, spaces)]
+        return split_clips(usable, val_share=self.card.config.val_share, seed=self.card.seed).val
 
 
-def load_system(folder: Path) -> System:
-    """The trained system in `folder`, whichever of the two it is. CheckpointError where it is neither."""
+def load_system(
+    folder: Path,
+    *,
+    base: str | None = None,
+    force: bool = False,
+    decoding: Decoding = REASONS,
+    device: str = "cpu",
+    dtype: str = "float32",
+) -> System:
+    """The trained system in `folder`, whichever of the two it is, with its calibration where it has one.
+
+    `base` says where the LLaMA is now; `force` accepts another one, and features of another recipe.
+    CheckpointError where the folder is neither, or raised by what is loaded.
+    """
     if (folder / LLM_CARD).exists():
-        model, card = load_checkpoint(folder)
-        return LlamaSystem(model, card.config.labels, template_named(card.config.template), card.sources)
+        model, card = load_checkpoint(folder, base=base, force=force, device=device, dtype=dtype)
+        return LlamaSystem(model, card, read_calibration(folder, card.config.labels), decoding=decoding)
     if (folder / HEAD_CARD).exists():
-        return HeadSystem(TrainedHead.load(folder))
+        head = TrainedHead.load(folder)
+        return HeadSystem(head, read_calibration(folder, head.labels), force=force)
     raise CheckpointError(
         f"{folder} holds neither a head nor a LLaMA stage. `emo train-head` or `emo train-llm` makes one."
     )
@@ -161,19 +233,57 @@ def answer_all(
     reasons: bool = True,
     shuffle_seed: int | None = None,
 ) -> Iterator[Answer]:
-    """Answers for `clips` from their cached features, by feature name.
+    """Answers for `clips` from their cached features, by feature name, a batch at a time.
 
     With `shuffle_seed` each clip gets another clip's features: the control a working system must fail on.
     """
-    arrays = {name: source.array for name, source in system.sources.items()}
-    batch = load_features(spaces, [clip.clip_id for clip in clips], arrays, missing_ok=True)
+    for part, batch in batches(system, clips, spaces, shuffle_seed=shuffle_seed):
+        yield from system.answers(part, batch, reasons=reasons)
+
+
+def batches(
+    system: System,
+    clips: Sequence[Clip],
+    spaces: Mapping[str, FeatureSpace],
+    *,
+    shuffle_seed: int | None = None,
+    size: int = ANSWER_BATCH,
+) -> Iterator[tuple[Sequence[Clip], FeatureBatch]]:
+    """`clips` in groups of at most `size` with the features of each, read when its turn comes.
+
+    `shuffle_seed` as in `answer_all`: one permutation for all features.
+    """
+    order = np.arange(len(clips))
     if shuffle_seed is not None:
-        batch = shuffled(batch, np.random.default_rng(shuffle_seed))
-    yield from system.answers(clips, batch, reasons=reasons)
+        order = np.random.default_rng(shuffle_seed).permutation(len(clips))
+    for start in range(0, len(clips), size):
+        part = clips[start : start + size]
+        read = [clips[place].clip_id for place in order[start : start + size]]
+        batch = load_features(spaces, read, system.arrays, missing_ok=True)
+        yield part, replace(batch, clip_ids=tuple(clip.clip_id for clip in part))
 
 
-def _shares(labels: Sequence[str], row: np.ndarray[Any, Any]) -> dict[str, float]:
-    return {label: round(float(share), 6) for label, share in zip(labels, row, strict=True)}
+def _texts(clip: Clip) -> ClipTexts:
+    return ClipTexts(clip_id=clip.clip_id, text=clip.text)
+
+
+def _answer(
+    clip: Clip,
+    label: str | None,
+    labels: Sequence[str],
+    shares: NDArray[np.float64],
+    batch: FeatureBatch,
+    place: int,
+) -> Answer:
+    probabilities = {name: float(share) for name, share in zip(labels, shares, strict=True)}
+    return Answer(
+        clip_id=clip.clip_id,
+        label=label,
+        probabilities=probabilities,
+        confidence=probabilities[label] if label else 0.0,
+        features=_having(batch, place, True),
+        missing=_having(batch, place, False),
+    )
 
 
 def _having(batch: FeatureBatch, place: int, present: bool) -> tuple[str, ...]:

@@ -9,11 +9,12 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
+from emo.config.decoding import Decoding
 from emo.config.llm import SLOTS, LoraSettings
 from emo.heads.batches import FeatureBatch
 from emo.heads.projectors import projectors_for
 from emo.labels import MER2023
-from emo.llm.generation import greedy_steps
+from emo.llm.generation import token_steps
 from emo.llm.model import EmotionLlama, with_lora
 from emo.llm.prompts import TASKS, TEMPLATES, instruction
 from emo.llm.scoring import label_log_likelihoods
@@ -74,6 +75,7 @@ def outputs(model, features):
     model.zero_grad()
     loss.mean.backward()
     supervised = spliced.labels[:, 1:] >= 0
+    steps = token_steps(model, asked, features, Decoding(max_new_tokens=NEW_TOKENS))
     return {
         "inputs_embeds": spliced.inputs_embeds.detach(),
         "attention_mask": spliced.attention_mask,
@@ -82,7 +84,7 @@ def outputs(model, features):
         "logits": model.logits(model.hidden(spliced)[:, :-1][supervised]).detach(),
         "gradient_norms": torch.stack([value.grad.norm() for value in model.trained().values()]),
         "label_log_likelihoods": label_log_likelihoods(model, asked, features, MER2023).clone(),
-        "greedy": torch.stack(list(greedy_steps(model, asked, features, NEW_TOKENS)), dim=1).clone(),
+        "greedy": torch.stack([step.tokens for step in steps], dim=1).clone(),
     }
 
 

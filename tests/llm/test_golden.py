@@ -7,8 +7,9 @@ import torch
 from safetensors.torch import load_file
 from torch.testing import assert_close
 
+from emo.config.decoding import Decoding
 from emo.config.llm import StageConfig
-from emo.llm.generation import generate, greedy_steps
+from emo.llm.generation import generate, token_steps
 from emo.llm.model import EmotionLlama
 from emo.llm.official.keys import PROJECTORS
 from emo.llm.official.text import official_answer, official_label
@@ -156,11 +157,18 @@ def test_official_generation_has_the_official_layout_and_words(golden, golden_mo
     spliced = golden_model.embed(prompts, features, pad="left")
     assert torch.equal(spliced.attention_mask, tensors["attention_mask"])
     assert_close(spliced.inputs_embeds, tensors["inputs_embeds"], rtol=0, atol=2e-5)
-    steps = torch.stack(list(greedy_steps(golden_model, prompts, features, 16)), dim=1)
-    for row, official in zip(steps.tolist(), recorded["output_ids"], strict=True):
+    steps = list(token_steps(golden_model, prompts, features, Decoding(max_new_tokens=16)))
+    ids = torch.stack([step.tokens for step in steps], dim=1)
+    for row, official in zip(ids.tolist(), recorded["output_ids"], strict=True):
         end = row.index(EOS) + 1 if EOS in row else len(row)
         assert row[:end] == official[1 : end + 1]
-    assert generate(golden_model, prompts, features, 16) == [one.strip() for one in recorded["answers"]]
+    likely = torch.stack([step.log_probabilities for step in steps], dim=1)
+    scores = tensors["scores"].log_softmax(-1).gather(-1, ids[..., None]).squeeze(-1)
+    until_end = (ids == EOS).cumsum(1) - (ids == EOS).long() == 0
+    assert_close(likely[until_end], scores[until_end], rtol=0, atol=1e-4)
+    assert generate(golden_model, prompts, features, Decoding(max_new_tokens=16)) == [
+        one.strip() for one in recorded["answers"]
+    ]
 
 
 def test_generation_with_the_legacy_tokenizer_is_the_official_one(golden, golden_model):
@@ -170,7 +178,9 @@ def test_generation_with_the_legacy_tokenizer_is_the_official_one(golden, golden
     legacy = AutoTokenizer.from_pretrained(golden.folder / "tokenizer", legacy=True)
     model = EmotionLlama(golden_model.llama, legacy, golden_model.projectors).eval()
     features = golden.features.take([0, 1])
-    ids = torch.stack(list(greedy_steps(model, prompts_of(golden, "official-eval", 2), features, 10)), dim=1)
+    prompts = prompts_of(golden, "official-eval", 2)
+    steps = list(token_steps(model, prompts, features, Decoding(max_new_tokens=10)))
+    ids = torch.stack([step.tokens for step in steps], dim=1)
     for row, official in zip(ids.tolist(), recorded["new_token_ids"], strict=True):
         end = official.index(EOS) + 1
         assert row[:end] == official[:end]
