@@ -37,7 +37,12 @@ if TYPE_CHECKING:
     metavar="NAME=FILE",
     help="A set of clips that the recipe names, with labels where it has some; may be repeated.",
 )
-@click.option("--features", default="hubert,mae,videomae,eva", show_default=True, help="NAME[,NAME...]")
+@click.option(
+    "--features",
+    default="hubert,mae,videomae,eva",
+    show_default=True,
+    help="NAME[,NAME...], or none for the words alone.",
+)
 @click.option("--base", default="", help="LLaMA-family directory or hub id; emo llm tiny-base makes one.")
 @click.option("--init-from", type=click.Path(), help="Checkpoint to start from.  [default: the stage before]")
 @click.option("--recipe", default="tiny", show_default=True, help="A recipe's name or a YAML file.")
@@ -102,7 +107,7 @@ def train_llm(
     clips, _ = clips_in(Path(manifest))
     texts = read_texts(merr_folder(manifest, merr), clips, named_lists(lists))
     clips = with_known_labels(clips, texts)
-    spaces = spaces_named(open_cache(Path(cache)), features)
+    spaces = {} if features == "none" else spaces_named(open_cache(Path(cache)), features)
     events = run_llm(
         clips, texts, spaces, base, config, Path(out), seed=seed, start=start, device=device, dtype=dtype
     )

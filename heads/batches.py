@@ -128,7 +128,7 @@ def drop_modalities(
     same on every device.
     """
     rates = [rate.get(name, 0.0) if isinstance(rate, Mapping) else rate for name in batch.names]
-    if max(rates) <= 0:
+    if max(rates, default=0.0) <= 0:
         return batch
     present = torch.stack([mask.cpu() for mask in batch.masks.values()], dim=1)  # (B, M)
     draw = torch.rand(present.shape, generator=generator).masked_fill(~present, -1.0)

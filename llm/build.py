@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import torch
+from torch import nn
 
 from emo.config.llm import LlmConfig
 from emo.heads.projectors import projectors_for
@@ -37,7 +38,7 @@ def assemble(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         llama = with_lora(base.llama, config.lora)
-        projectors = projectors_for(config.slots, dims, hidden)
+        projectors = projectors_for(config.slots, dims, hidden) if dims else nn.ModuleDict()
     model = EmotionLlama(llama, base.tokenizer, projectors, standardiser=standardiser)
     model.projectors.to(model.device)
     if config.projector_scale is not None:

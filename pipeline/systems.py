@@ -188,10 +188,13 @@ class LlamaSystem:
 
     def questions(self, clips: Sequence[Clip]) -> list[Prompt]:
         """The prompts that ask for the label of each clip."""
-        return [ask(self.template, question(_texts(clip), "emotion", self.labels)) for clip in clips]
+        return [ask(self.template, question(self._texts(clip), "emotion", self.labels)) for clip in clips]
+
+    def _texts(self, clip: Clip) -> ClipTexts:
+        return ClipTexts(clip_id=clip.clip_id, text=clip.text if self.card.config.text else "")
 
     def _why(self, clip: Clip, answer: Answer) -> Prompt:
-        asked = question(_texts(clip), "explain", self.labels, label=answer.explained)
+        asked = question(self._texts(clip), "explain", self.labels, label=answer.explained)
         return ask(self.template, asked)
 
     def validation(self, clips: Sequence[Clip], spaces: Mapping[str, FeatureSpace]) -> tuple[Clip, ...]:
@@ -261,10 +264,6 @@ def batches(
         read = [clips[place].clip_id for place in order[start : start + size]]
         batch = load_features(spaces, read, system.arrays, missing_ok=True)
         yield part, replace(batch, clip_ids=tuple(clip.clip_id for clip in part))
-
-
-def _texts(clip: Clip) -> ClipTexts:
-    return ClipTexts(clip_id=clip.clip_id, text=clip.text)
 
 
 def _answer(

@@ -77,13 +77,18 @@ def run_llm(
     `start` is a checkpoint of the same recipe and features to go on from, such as an earlier stage's.
 
     `texts` are matched to `clips` by id; `spaces` is by feature name; `base` is a directory or a hub id.
-    Clips without any usable feature are left out. Raises what `split_clips`, `load_base`, `load_features`
+    Clips without any usable feature are left out; without spaces the model reads words alone. Raises what
+    `split_clips`, `load_base`, `load_features`
     and `train_stage` raise.
     """
     splits = split_clips(
         [clip for clip in clips if has_features(clip, spaces)], val_share=config.val_share, seed=seed
     )
-    by_id = {text.clip_id: text for text in texts}
+    if not spaces and not config.text:
+        raise ConfigError(
+            "no features and no text: nothing to read in a clip. Give --features, or text: true."
+        )
+    by_id = {text.clip_id: text if config.text else replace(text, text="") for text in texts}
     train = [by_id[clip.clip_id] for clip in splits.train if clip.clip_id in by_id]
     valid = [by_id[clip.clip_id] for clip in splits.val if clip.clip_id in by_id]
     arrays = slot_arrays(tuple(spaces), config.arrays)
@@ -93,9 +98,9 @@ def run_llm(
 
 
 def has_features(clip: Clip, spaces: Mapping[str, FeatureSpace]) -> bool:
-    """Whether any of the spaces has a usable record of the clip."""
+    """Whether any of the spaces has a usable record of the clip; True where there are no spaces to ask."""
     infos = [space.info(clip.clip_id) for space in spaces.values()]
-    return any(info is not None and usable(info.status) for info in infos)
+    return not spaces or any(info is not None and usable(info.status) for info in infos)
 
 
 def run_stages(

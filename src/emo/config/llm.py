@@ -90,7 +90,8 @@ class LlmConfig:
     projectors at that multiple of the word embeddings' spread (None: PyTorch's default). Both are off
     in the official code and both are needed where the base is small. `val_share` of the training speakers
     is held out where the manifest has no validation split. `official_text` cleans answers as the official
-    code does: lower case, no full stops, at most 200 words.
+    code does: lower case, no full stops, at most 200 words. Without `text` the subtitle is left out of every
+    prompt, in training and in prediction.
     """
 
     aims_at: str = ""
@@ -103,6 +104,7 @@ class LlmConfig:
     projector_scale: float | None = None
     max_answer_tokens: int = 1024
     official_text: bool = False
+    text: bool = True
     val_share: float = 0.2
     stages: Mapping[str, StageConfig] = field(default_factory=dict)
 
