@@ -78,8 +78,7 @@ def run_llm(
 
     `texts` are matched to `clips` by id; `spaces` is by feature name; `base` is a directory or a hub id.
     Clips without any usable feature are left out; without spaces the model reads words alone. Raises what
-    `split_clips`, `load_base`, `load_features`
-    and `train_stage` raise.
+    `split_clips`, `load_base`, `load_features` and `train_stage` raise.
     """
     splits = split_clips(
         [clip for clip in clips if has_features(clip, spaces)], val_share=config.val_share, seed=seed
