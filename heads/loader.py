@@ -75,6 +75,28 @@ def load_features(
     return FeatureBatch(tuple(clip_ids), values, masks, sources)
 
 
+def features_present(
+    spaces: Mapping[str, FeatureSpace],
+    clip_ids: Sequence[str],
+    *,
+    accept_degraded: bool = False,
+    missing_ok: bool = False,
+) -> dict[str, NDArray[np.bool_]]:
+    """Which of the clips have each feature, (B,) by name; reads no array. CacheMiss as `load_features`."""
+    return {
+        name: _present(name, space, clip_ids, accept_degraded, missing_ok) for name, space in spaces.items()
+    }
+
+
+def row_shapes(spaces: Mapping[str, FeatureSpace], arrays: Mapping[str, str]) -> dict[str, tuple[int, ...]]:
+    """Shape of each feature for one clip, (D,) or (N, D); reads no array. ConfigError as `load_features`."""
+    shapes = {}
+    for name, space in spaces.items():
+        stored, _, pooling = arrays.get(name, "utterance").partition(":")
+        shapes[name] = _row_shape(name, space.spec, stored, pooling)
+    return shapes
+
+
 def _present(
     name: str, space: FeatureSpace, clip_ids: Sequence[str], accept_degraded: bool, missing_ok: bool
 ) -> NDArray[np.bool_]:

@@ -93,6 +93,13 @@ def slot_source(slot: str) -> tuple[str, str]:
     return slot, "utterance"
 
 
+def slot_tokens(slot: str, shape: Sequence[int]) -> int:
+    """Tokens that a slot takes whose feature is of `shape` for one clip: (D,) or (N, D)."""
+    if slot == "eva_patches":
+        return (shape[0] - 1) // MERGED_PATCHES
+    return 1 if slot == "eva_class" or len(shape) == 1 else shape[0]
+
+
 def projectors_for(slots: Sequence[str], dims: Mapping[str, int], hidden: int) -> nn.ModuleDict:
     """A projector by slot name for each slot whose feature is in `dims` (D by feature name), to H = `hidden`.
 

@@ -58,6 +58,6 @@ def _keys(layer: nn.Module, hidden: Tensor, angles: tuple[Tensor, Tensor]) -> tu
     if hasattr(attention, "k_norm"):
         key = attention.k_norm(key)
     key = key.transpose(1, 2)
-    rotate = sys.modules[type(attention).__module__].apply_rotary_pos_emb  # type: ignore[attr-defined]
+    rotate = sys.modules[type(attention).__module__].apply_rotary_pos_emb
     _, key = rotate(key[:, :0], key, *angles)
     return key, attention.v_proj(normed).view(shape).transpose(1, 2)

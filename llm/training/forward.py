@@ -1,11 +1,13 @@
 """From a micro-batch of examples to its loss: features read, modalities dropped, prompts spliced.
 
-Every random draw is named by stage, step and clip, so it does not depend on how a step was cut into
-micro-batches, on what ran before, or on the rank. Steps no optimiser.
+Modalities are dropped by draws named by stage, step and clip, so they do not depend on how a step was cut
+into micro-batches, on what ran before, or on the rank; a clip's tasks lose the same ones. Dropout in the
+adapters is named by the micro-batch, so it is the same again where the cut is. Steps no optimiser.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -40,22 +42,32 @@ def micro_loss(course: Course, config: StageConfig, micro: Micro, moment: Moment
 
     The global random state is left as it was.
     """
-    features = _features(course, config, micro, moment)
+    features = _features(course, config, clips_of(micro), moment)
     prompts = [ask(course.template, example) for example in micro]
     answers = [course.answer_ids(example) for example in micro]
+    rows = [features.clip_ids.index(example.clip_id) for example in micro]
     with torch.random.fork_rng(devices=_devices(course)):
         torch.manual_seed(moment.seed(course, f"dropout {number}"))
-        return course.model.answer_loss(course.model.embed(prompts, features, answers))
+        if config.layout == "packed":
+            spliced = course.model.pack(prompts, features, answers, rows)
+        else:
+            spliced = course.model.embed(prompts, features.take(rows), answers)
+        return course.model.answer_loss(spliced)
 
 
-def _features(course: Course, config: StageConfig, micro: Micro, moment: Moment) -> FeatureBatch:
-    batch = course.features.read([example.clip_id for example in micro])
+def clips_of(micro: Micro) -> list[str]:
+    """The clips of a micro-batch, each once: what `micro_loss` reads the features of."""
+    return list(dict.fromkeys(example.clip_id for example in micro))
+
+
+def _features(course: Course, config: StageConfig, clip_ids: Sequence[str], moment: Moment) -> FeatureBatch:
+    batch = course.features.read(clip_ids)
     if not config.modality_dropout:
         return batch
     generator = torch.Generator()
     rows = []
-    for row, example in enumerate(micro):
-        generator.manual_seed(moment.seed(course, f"modalities {example.clip_id}"))
+    for row, clip_id in enumerate(clip_ids):
+        generator.manual_seed(moment.seed(course, f"modalities {clip_id}"))
         rows.append(drop_modalities(batch.take([row]), config.modality_dropout, generator).masks)
     masks = {name: torch.cat([row[name] for row in rows]) for name in batch.masks}
     return FeatureBatch(batch.clip_ids, batch.values, masks, batch.sources)

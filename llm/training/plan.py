@@ -8,15 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, groupby
 from typing import TypeAlias, TypeVar
 
 from numpy.random import Generator
 
 from emo.clip import Example
 from emo.config.llm import StageConfig
-from emo.llm.examples import ask, generator_for
+from emo.llm.examples import generator_for
 from emo.llm.mixture import draw_epoch
+from emo.llm.packing.rows import balanced_rows, full_rows
 from emo.llm.training.course import Course
+from emo.llm.training.lengths import Ruler
 
 Item = TypeVar("Item")
 Micro: TypeAlias = tuple[Example, ...]  # examples that go through the model together
@@ -33,31 +36,62 @@ class Cursor:
     index: int = 0
 
 
-def steps_from(course: Course, config: StageConfig, cursor: Cursor) -> Iterator[tuple[Cursor, Step]]:
+def steps_from(
+    course: Course, config: StageConfig, cursor: Cursor, ranks: int = 1
+) -> Iterator[tuple[Cursor, Step]]:
     """The steps from `cursor` on, without end, each with the place that follows it."""
     epoch, index = cursor.epoch, cursor.index
     while True:
-        steps = epoch_steps(course, config, epoch)
+        steps = epoch_steps(course, config, epoch, ranks)
         for place in range(index, len(steps)):
             last = place + 1 == len(steps)
             yield Cursor(epoch + 1, 0) if last else Cursor(epoch, place + 1), steps[place]
         epoch, index = epoch + 1, 0
 
 
-def epoch_steps(course: Course, config: StageConfig, epoch: int) -> list[Step]:
-    """All steps of an epoch, in order."""
+def epoch_steps(course: Course, config: StageConfig, epoch: int, ranks: int = 1) -> list[Step]:
+    """All steps of an epoch, in order. A step's micro-batches come in multiples of `ranks` where it has
+    enough clips; which clips meet in a step is the same for any number of ranks."""
     examples = draw_epoch(course.train, config, course.labels, seed=course.seed, epoch=epoch)
-    rng = generator_for(course.seed, epoch, "batches")
-    batches = group_by_length(examples, config.batch_size, lambda one: _length(course, one), rng)
-    return [(tuple(batch),) for batch in batches]
+    groups = _by_clip(examples)
+    ruler = Ruler(course, [group[0].clip_id for group in groups])
+    if config.layout == "padded":
+        rng = generator_for(course.seed, epoch, "batches")
+        return [(_flat(batch),) for batch in group_by_length(groups, config.batch_size, ruler, rng)]
+    lengths = [ruler(group) for group in groups]
+    return [
+        tuple(_flat([groups[place] for place in row]) for row in step)
+        for step in _packed_steps(lengths, config, ranks)
+    ]
 
 
-def _length(course: Course, example: Example) -> int:
-    """Text tokens of an example: the slots add the same to nearly all of them."""
-    codec = course.model.codec
-    prompt = ask(course.template, example)
-    text = sum(len(codec.segment(part)) for part in prompt if isinstance(part, str))
-    return text + len(course.answer_ids(example))
+def micro_lengths(course: Course, step: Step) -> list[int]:
+    """Tokens of each micro-batch of a step, shared prefixes counted once."""
+    ruler = Ruler(course, [example.clip_id for micro in step for example in micro])
+    return [sum(map(ruler, _by_clip(micro))) for micro in step]
+
+
+def _packed_steps(lengths: Sequence[int], config: StageConfig, ranks: int) -> Iterator[list[list[int]]]:
+    """Places of the clips by step and row: `batch_size` clips a step, or `rows_per_step` full rows and then
+    one step of what remains."""
+    remaining = in_order(range(len(lengths)), config.batch_size)
+    if config.rows_per_step:
+        rows = full_rows(lengths, config.row_tokens)
+        full = (len(rows) - 1) // config.rows_per_step * config.rows_per_step
+        yield from in_order(rows[:full], config.rows_per_step)
+        remaining = iter([sorted(chain(*rows[full:]))])
+    for places in remaining:
+        cut = balanced_rows([lengths[place] for place in places], config.row_tokens, ranks)
+        yield [[places[place] for place in row] for row in cut]
+
+
+def _by_clip(examples: Sequence[Example]) -> list[Micro]:
+    """Neighbours about one clip together."""
+    return [tuple(group) for _, group in groupby(examples, key=lambda one: one.clip_id)]
+
+
+def _flat(groups: Sequence[Micro]) -> Micro:
+    return tuple(chain(*groups))
 
 
 def group_by_length(

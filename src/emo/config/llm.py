@@ -45,10 +45,10 @@ class StageConfig:
     projector of one slot. `modality_dropout` hides a feature with this chance, the same for all or by
     feature; a clip keeps at least one.
 
-    How a step is laid out: `packed` puts examples into rows of at most `row_tokens` tokens without padding, and
-    the tasks of a clip share what they begin with; `padded` is one batch with lengths grouped. `batch_size`
-    is clips in a step, however many rows that makes; `rows_per_step` above 0 makes steps of that many full
-    rows instead, for a GPU.
+    How a step is laid out: `packed` puts examples into rows of at most `row_tokens` tokens without padding,
+    and the tasks of a clip share what they begin with; `padded` is one batch with lengths grouped.
+    `batch_size` is clips in a step, however many rows that makes; `rows_per_step` above 0 makes steps of that
+    many full rows instead, for a GPU.
 
     `steps` are optimiser steps. The learning rate rises from `warmup_lr` to `peak_lr` over
     `warmup_steps` and falls to `min_lr` along a half cosine. `validate_every` 0 validates at the end only.
