@@ -8,35 +8,32 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
-from emo.cache import Space, open_cache
+from emo.cache import Space
 from emo.clip import Clip
-from emo.config.corpus import CorpusConfig
 from emo.config.demo import DemoConfig
 from emo.config.heads import HeadConfig
-from emo.corpora.manifest import read_manifest
-from emo.corpora.rendered.corpus import render_corpus
 from emo.evaluation.intervals import Difference, paired_bootstrap
 from emo.evaluation.metrics import majority_scores
 from emo.evaluation.scored import Scored
-from emo.extractors import make_encoder
 from emo.heads.runs import HeadRun, run_head, write_run
-from emo.labels import MER2023, parse_label
+from emo.labels import MER2023
 from emo.llm.recipe import load_recipe
-from emo.llm.tiny.base import make_tiny_base
-from emo.llm.training.events import StageEvent, StepDone
-from emo.llm.training.runs import RunStarted, run_llm
 from emo.pipeline.demo_result import DemoResult
-from emo.pipeline.extract import extract
-from emo.pipeline.merr_texts import read_texts
-from emo.pipeline.score import score_answers
+from emo.pipeline.demo_steps import (
+    CLIPS,
+    OnEvent,
+    extracted_spaces,
+    rendered_clips,
+    shuffled_f1,
+    texts_and_base,
+    train_on_base,
+)
+from emo.pipeline.score import score_answers, score_rendered_reasons
 from emo.pipeline.systems import Answer, System, answer_all, load_system
-
-OnEvent = Callable[[str, float, float, str], None]
 
 
 class Clock:
@@ -68,20 +65,26 @@ def run_demo(out: Path, config: DemoConfig, *, jobs: int = 0, on_event: OnEvent 
 
     say = on_event or (lambda *_: None)
     clock = Clock()
-    clips = _render(out / "clips", config, jobs, clock, say)
-    spaces = _extract(out, clips, config, jobs, clock, say)
+    with clock.step("render"):
+        clips = rendered_clips(out, config, jobs, say)
+    with clock.step("extract"):
+        spaces = extracted_spaces(out, clips, config, jobs, say)
     with clock.step("heads"):
         run = _best_head(clips, spaces, config, say)
         write_run(run, out / "runs" / "head")
-    events = _train_llm(out, clips, spaces, config, clock, say)
+    with clock.step("base"):
+        texts, base = texts_and_base(out, clips, config, say)
+    with clock.step("llm"):
+        recipe, folder = load_recipe(config.recipe), out / "runs" / "llm"
+        events = list(train_on_base(clips, texts, spaces, base, recipe, folder, seed=config.seed, say=say))
     test = [clip for clip in clips if clip.split == "test"]
     with clock.step("answers"):
         head, llm = load_system(out / "runs" / "head"), load_system(out / "runs" / "llm")
         head_answers = _answers(head, test, spaces)
         answers = _answers(llm, test, spaces, reasons=True)
         shuffled = {
-            "head_weighted_f1": _control(head, test, spaces, config),
-            "llm_weighted_f1": _control(llm, test, spaces, config),
+            "head_weighted_f1": shuffled_f1(head, test, spaces, permutations=config.shuffles),
+            "llm_weighted_f1": shuffled_f1(llm, test, spaces, permutations=config.shuffles),
         }
         say("answers", 1, 1, "")
     alone = _alone(out, clips, test, spaces, config, clock)
@@ -97,7 +100,7 @@ def run_demo(out: Path, config: DemoConfig, *, jobs: int = 0, on_event: OnEvent 
         majority_f1=_majority(clips, test),
         shuffled=shuffled,
         gains={name: _gain(fused, one, config) for name, one in alone.items()},
-        reasons_name_label=_share_named(answers),
+        reasons=score_rendered_reasons(test, answers, out / CLIPS, MER2023, seed=config.seed),
         seconds=clock.total(),
         head_run=run,
         llm_events=events,
@@ -105,31 +108,6 @@ def run_demo(out: Path, config: DemoConfig, *, jobs: int = 0, on_event: OnEvent 
     (out / "results.json").write_text(json.dumps(result.to_json(), indent=1) + "\n", encoding="utf-8")
     write_report(result, out)
     return result
-
-
-def _render(folder: Path, config: DemoConfig, jobs: int, clock: Clock, say: OnEvent) -> list[Clip]:
-    train, val, test = config.shares
-    corpus = CorpusConfig(clips=config.clips, seed=config.seed, train=train, val=val, test=test)
-    with clock.step("render"):
-        for done, _ in enumerate(render_corpus(folder, corpus, jobs=jobs), start=1):
-            say("render", done, config.clips, "")
-    return read_manifest(folder / "manifest.jsonl")
-
-
-def _extract(
-    out: Path, clips: Sequence[Clip], config: DemoConfig, jobs: int, clock: Clock, say: OnEvent
-) -> dict[str, Space]:
-    with clock.step("extract"):
-        extract(
-            clips,
-            config.encoders,
-            out / "features.zarr",
-            preset=config.preset,
-            jobs=jobs,
-            on_progress=lambda event: say("extract", event.done, event.total, event.clip_id),
-        )
-    cache = open_cache(out / "features.zarr")
-    return {name: cache.space(make_encoder(name, preset=config.preset).spec) for name in config.encoders}
 
 
 def _best_head(clips: Sequence[Clip], spaces: dict[str, Space], config: DemoConfig, say: OnEvent) -> HeadRun:
@@ -161,55 +139,11 @@ def _alone(
     return alone
 
 
-def _train_llm(
-    out: Path,
-    clips: Sequence[Clip],
-    spaces: dict[str, Space],
-    config: DemoConfig,
-    clock: Clock,
-    say: OnEvent,
-) -> list[StageEvent]:
-    texts = read_texts(out / "clips", clips)
-    seen = {clip.clip_id for clip in clips if clip.split == "train"}
-    with clock.step("base"):
-        own = [each for each in texts if each.clip_id in seen]
-        base = replace(config.base, seed=config.seed)
-        for progress in make_tiny_base(own, MER2023, out / "base", base):
-            say(f"base: {progress.phase}", progress.done, progress.total, "")
-    events: list[StageEvent] = []
-    with clock.step("llm"):
-        for event in run_llm(
-            clips,
-            texts,
-            spaces,
-            str(out / "base"),
-            load_recipe(config.recipe),
-            out / "runs" / "llm",
-            seed=config.seed,
-        ):
-            if isinstance(event, RunStarted):
-                continue
-            events.append(event)
-            if isinstance(event, StepDone):
-                say(f"llm: {event.stage}", event.step, event.steps, f"loss {event.loss:.3f}")
-    return events
-
-
 def _answers(
     system: System, test: Sequence[Clip], spaces: dict[str, Space], *, reasons: bool = False
 ) -> list[Answer]:
-    own = {name: spaces[name] for name in system.sources}
+    own = {name: spaces[name] for name in system.arrays}
     return list(answer_all(system, test, own, reasons=reasons))
-
-
-def _control(system: System, test: Sequence[Clip], spaces: dict[str, Space], config: DemoConfig) -> float:
-    """Mean weighted F1 with every clip's features taken from another clip."""
-    own = {name: spaces[name] for name in system.sources}
-    scores = []
-    for seed in range(config.shuffles):
-        answers = list(answer_all(system, test, own, reasons=False, shuffle_seed=seed))
-        scores.append(score_answers(test, answers, system.labels).scores.weighted_f1)
-    return sum(scores) / len(scores)
 
 
 def _majority(clips: Sequence[Clip], test: Sequence[Clip]) -> float:
@@ -227,9 +161,3 @@ def _gain(fusion: Scored, one: Scored, config: DemoConfig) -> Difference:
         resamples=config.resamples,
         seed=config.seed,
     )
-
-
-def _share_named(answers: Sequence[Answer]) -> float:
-    """Share of reasons whose concluding label is the label they were asked to explain."""
-    named = [parse_label(answer.text, MER2023) == answer.explained for answer in answers]
-    return sum(named) / len(named)

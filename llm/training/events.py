@@ -67,7 +67,7 @@ class Stopped:
     reason: str
 
 
-StageEvent: TypeAlias = StepDone | Validated | StageDone
+StageEvent: TypeAlias = Resumed | StepDone | Validated | StageDone | Stopped
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,6 +62,6 @@ class CarefulStep:
         """NonFiniteLoss, with the clips of the last batch, where PATIENCE steps in a row were refused."""
         if self.refused >= PATIENCE:
             raise NonFiniteLoss(
-                f"{self.refused} steps in a row were not finite and none was taken; the last had {self._last}. "
-                "Lower peak_lr or look at these features."
+                f"{self.refused} steps in a row were not finite and none was taken; the last had "
+                f"{self._last}. Lower peak_lr or look at these features."
             )

@@ -1,40 +1,42 @@
 """A run of the LLaMA stage: base, recipe and clips in; stages trained one after the other and saved.
 
-The folder of a run holds the final checkpoint, one per stage, `metrics.jsonl` (every event as it happens)
-and `recipe.json` (every setting as it was used). Test clips are not even a parameter.
+Run again with the same folder it goes on where it was, bit for bit; docs/runs.md says what the folder holds.
+Test clips are not even a parameter.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
+
+import torch
 
 from emo.canonical import Json
 from emo.clip import Clip
 from emo.config.llm import LlmConfig
 from emo.errors import ConfigError
 from emo.heads.splits import split_clips
-from emo.llm.base import Base, load_base
+from emo.llm.base import Base, directory_digest, load_base
 from emo.llm.build import new_model
-from emo.llm.checkpoint import Card, load_weights, read_card, refuse_other_features, save_checkpoint
+from emo.llm.checkpoint import CARD, Card, load_weights, read_card, refuse_other_features
 from emo.llm.examples import ClipTexts
 from emo.llm.features import Features, open_features, slot_arrays
 from emo.llm.mixture import refuse_empty_stages
-from emo.llm.model import ParameterCounts
+from emo.llm.model import EmotionLlama, ParameterCounts
 from emo.llm.prompts import template_named
 from emo.llm.recipe import config_to_json
 from emo.llm.training.course import Course
-from emo.llm.training.events import StageDone, StageEvent, as_row
-from emo.llm.training.stages import train_stage
+from emo.llm.training.events import StageEvent
+from emo.llm.training.underway import STATES, RunUnderWay
+from emo.llm.training.record import RunRecord, alone_in, identity
+from emo.llm.training.saving import remove
+from emo.llm.training.stopping import Stop
 from emo.records import usable
 
 if TYPE_CHECKING:
     from emo.heads.loader import FeatureSpace
-
-METRICS, SETTINGS = "metrics.jsonl", "recipe.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,20 @@ class RunStarted:
     """The model is built: how many parameters are trained."""
 
     counts: ParameterCounts
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Manner:
+    """How a run is carried out, which changes nothing about its result.
+
+    `fresh` starts over in a folder that holds a run; a state is saved every `save_every` steps, at the end
+    of a stage, and when `stop` is asked for. `options` are what the command was given, for run.json.
+    """
+
+    fresh: bool = False
+    save_every: int = 200
+    stop: Stop = field(default_factory=Stop)
+    options: Mapping[str, Json] = field(default_factory=dict)
 
 
 def chosen_stages(config: LlmConfig, stage: str) -> LlmConfig:
@@ -71,10 +87,11 @@ def run_llm(
     start: Path | None = None,
     device: str = "cpu",
     dtype: str = "float32",
+    manner: Manner | None = None,
 ) -> Iterator[RunStarted | StageEvent]:
     """Train on the clips' train split, choose on val; test clips are left alone.
 
-    `start` is a checkpoint of the same recipe and features to go on from, such as an earlier stage's.
+    `start` is a checkpoint of the same recipe and features to begin with, such as an earlier stage's.
 
     `texts` are matched to `clips` by id; `spaces` is by feature name; `base` is a directory or a hub id.
     Clips without any usable feature are left out; without spaces the model reads words alone. Raises what
@@ -93,7 +110,7 @@ def run_llm(
     arrays = slot_arrays(tuple(spaces), config.arrays)
     features = open_features(spaces, [text.clip_id for text in (*train, *valid)], arrays, missing_ok=True)
     loaded = load_base(base, dtype=dtype, device=device)
-    yield from run_stages(loaded, features, train, valid, config, out, seed=seed, start=start)
+    yield from run_stages(loaded, features, train, valid, config, out, seed=seed, start=start, manner=manner)
 
 
 def has_features(clip: Clip, spaces: Mapping[str, FeatureSpace]) -> bool:
@@ -112,58 +129,90 @@ def run_stages(
     *,
     seed: int,
     start: Path | None = None,
+    manner: Manner | None = None,
 ) -> Iterator[RunStarted | StageEvent]:
     """Train the stages of `config` in order and save each under `out`, the last one as `out` itself too.
 
-    ConfigError where there are no training clips, StaleCache and CheckpointError where `start` is of other
-    features or of another shape; raises what `train_stage` raises.
+    Goes on where an earlier process of the same run was; ends with a Stopped where it was asked to stop.
+    ConfigError where there are no training clips or `out` holds another run or this one finished, StaleCache
+    and CheckpointError where `start` is of other features or of another shape; raises what `train_stage`
+    raises.
     """
     if not train:
         raise ConfigError(
             "no training clip has both texts and features. Check the ids of --merr and --cache."
         )
     refuse_empty_stages(train, valid, config.stages, config.labels)
-    model = new_model(base, features, [clip.clip_id for clip in train], config, seed=seed)
-    if start is not None:
-        refuse_other_features(read_card(start), features.sources)
-        load_weights(model, start)
-    out.mkdir(parents=True, exist_ok=True)
-    settings = json.dumps(config_to_json(config), indent=1, ensure_ascii=False)
-    (out / SETTINGS).write_text(settings + "\n", encoding="utf-8")
-    yield RunStarted(model.counts())
-    course = Course(
-        model=model,
-        features=features,
-        template=template_named(config.template),
-        labels=config.labels,
+    manner = manner or Manner()
+    mine = identity(
+        config,
+        seed=seed,
+        base_digest=base.digest,
+        sources=features.sources,
         train=train,
         valid=valid,
-        max_answer_tokens=config.max_answer_tokens,
-        official_text=config.official_text,
-        seed=seed,
+        start=None if start is None or _is_in(start, out) else directory_digest(start),
     )
-    dims = features.read([train[0].clip_id]).dims
-    card = Card(
-        config=config,
-        dims=dims,
-        sources=features.sources,
-        base=base.reference,
-        base_digest=base.digest,
-        seed=seed,
-    )
-    yield from _trained(course, config, card, out)
+    with alone_in(out):
+        record = _record(out, mine, config, start, manner)
+        model = new_model(base, features, [clip.clip_id for clip in train], config, seed=seed)
+        over = [name for name in config.stages if name in record.done]
+        beginning = out / over[-1] if over else start
+        if beginning is not None:
+            refuse_other_features(read_card(beginning), features.sources)
+            load_weights(model, beginning)
+        course = Course(
+            model=model,
+            features=features,
+            template=template_named(config.template),
+            labels=config.labels,
+            train=train,
+            valid=valid,
+            max_answer_tokens=config.max_answer_tokens,
+            official_text=config.official_text,
+            seed=seed,
+        )
+        card = Card(
+            config=config,
+            dims=features.read([train[0].clip_id]).dims,
+            sources=features.sources,
+            base=base.reference,
+            base_digest=base.digest,
+            seed=seed,
+        )
+        notes = record.begin(mine, config, _circumstances(model), manner.options)
+        yield RunStarted(model.counts())
+        yield from RunUnderWay(course, card, record, manner.save_every, manner.stop).events(notes)
 
 
-def _trained(course: Course, config: LlmConfig, card: Card, out: Path) -> Iterator[StageEvent]:
-    """Every stage's events, each written to the metrics before it is reported."""
-    kept: dict[str, Json] = {}
-    with (out / METRICS).open("a", encoding="utf-8") as metrics:
-        for name, stage in config.stages.items():
-            for event in train_stage(course, name, stage):
-                metrics.write(json.dumps(as_row(event)) + "\n")
-                metrics.flush()
-                if isinstance(event, StageDone):
-                    kept[name] = {"step": event.kept_step, "weighted_f1": event.weighted_f1}
-                    save_checkpoint(course.model, replace(card, trained=dict(kept)), out / name)
-                yield event
-    save_checkpoint(course.model, replace(card, trained=dict(kept)), out)
+def _record(
+    out: Path, mine: Mapping[str, Json], config: LlmConfig, start: Path | None, manner: Manner
+) -> RunRecord:
+    """The folder's record, where it can take this run."""
+    record = RunRecord(out)
+    if manner.fresh:
+        record.start_over(mine, list(config.stages))
+        remove(out / STATES)
+    elif record.is_new and (out / CARD).exists() and not (start is not None and _is_in(start, out)):
+        raise ConfigError(
+            f"{out} holds a checkpoint but no record of its run. Give another --out, or --fresh to start "
+            "over."
+        )
+    stages = config_to_json(config)["stages"]
+    record.refuse_another(mine, cast(dict[str, Json], stages))
+    return record
+
+
+def _is_in(start: Path, out: Path) -> bool:
+    """Whether a checkpoint is an earlier stage's of the same folder."""
+    return start.resolve().parent == out.resolve()
+
+
+def _circumstances(model: EmotionLlama) -> dict[str, Json]:
+    """What a run may change from one process to the next, at the price of the last bits of its numbers."""
+    device = model.device.type
+    return {
+        "device": device,
+        "dtype": str(next(model.words.parameters()).dtype).removeprefix("torch."),
+        "threads": torch.get_num_threads() if device == "cpu" else None,
+    }

@@ -1,4 +1,4 @@
-"""Saved states on disk: folders that appear whole or not at all, the last few kept, the newest good one found.
+"""Saved states on disk: folders that appear whole or not at all. The last few are kept.
 
     state/step-00000200/            weights, optimiser, best .safetensors; state.json; SHA256SUMS
     state/latest                    the name of the newest
@@ -45,7 +45,7 @@ class States:
     def save(
         self, name: str, numbers: Mapping[str, Json], tensors: Mapping[str, Mapping[str, Tensor]]
     ) -> Path:
-        """Write a state and make it the newest; all but the last KEPT go. Kinds without tensors are left out."""
+        """Write a state and make it the newest; all but the last KEPT go. Empty kinds are left out."""
         part = self.folder / f"{name}{PART}"
         remove(part)
         fsops.make_folder(part)

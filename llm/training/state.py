@@ -7,7 +7,7 @@ is enough. Knows no files.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, TypeAlias, cast
 
 import torch
@@ -30,7 +30,7 @@ class Progress:
 
     stage: str
     step: int = 0
-    cursor: Cursor = Cursor()
+    cursor: Cursor = field(default_factory=Cursor)
     refused: int = 0
     validated: int = 0
 

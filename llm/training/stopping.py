@@ -14,7 +14,7 @@ from types import FrameType
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
 
 
-class StopAsked(Exception):  # noqa: N818  # nothing went wrong: it unwinds the step under way
+class StopAsked(Exception):  # nothing went wrong: it unwinds the step under way
     """Raised where a run looks at its flag and finds it set."""
 
 

@@ -22,7 +22,7 @@ from emo.llm.training.runs import RunStarted, chosen_stages, run_stages
 from emo.llm.training.schedule import WarmupCosine
 from emo.llm.training.stages import train_stage
 from emo.llm.training.stopping import Stop
-from emo.llm.training.validation import Best, validate
+from emo.llm.training.validation import validate
 
 
 @pytest.fixture
@@ -234,7 +234,7 @@ def test_a_run_leaves_checkpoints_metrics_and_settings(base, features, texts, co
     assert isinstance(events[0], RunStarted)
     rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert [row["event"] for row in rows] == ["StepDone", "StepDone", "Validated", "StageDone"] * 2
-    assert {path.name for path in tmp_path.iterdir() if path.is_dir()} == {"coarse", "fine"}
+    assert {path.name for path in tmp_path.iterdir() if path.is_dir()} == {"coarse", "fine", "state"}
     card = json.loads((tmp_path / "emo.json").read_text())
     assert set(card["trained"]) == {"coarse", "fine"}
     assert json.loads((tmp_path / "recipe.json").read_text())["lora"]["rank"] == 4
