@@ -83,12 +83,7 @@ def fetch(encoder: str, preset: str, source: Source, *, substitute: bool = False
 def settle(landing: Path, folder: Path, model: str) -> dict[str, str]:
     """Move fetched files from `landing` into `folder`, converting a pickle; their SHA-256 by name."""
     if model == PICKLE:
-        run_limited(
-            "emo.extractors.checkpoints:bin_to_safetensors",
-            {"source": str(landing / model), "out": str(landing)},
-            imports=["torch"],
-            failure=CheckpointError,
-        )
+        unpickle(landing / model, landing)
     files = {}
     for name in (SAFE, *CONFIGS):
         if (landing / name).exists():
@@ -96,6 +91,21 @@ def settle(landing: Path, folder: Path, model: str) -> dict[str, str]:
             files[name] = sha256_file(folder / name)
     shutil.rmtree(landing)
     return files
+
+
+def unpickle(file: Path, folder: Path) -> Path:
+    """The tensors of a pickle-based checkpoint as safetensors in `folder`, names unchanged; the file written.
+
+    Runs in a limited process on `weights_only` loading. Raises CheckpointError where the file is no such
+    checkpoint or would run code.
+    """
+    run_limited(
+        "emo.extractors.checkpoints:bin_to_safetensors",
+        {"source": str(file.absolute()), "out": str(folder.absolute())},
+        imports=["torch"],
+        failure=CheckpointError,
+    )
+    return folder / SAFE
 
 
 def convert(encoder: str, file: Path, out: Path, source: Source) -> dict[str, str]:

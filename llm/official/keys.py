@@ -22,7 +22,8 @@ PROJECTORS: Mapping[str, str] = {
 }
 # A head that the official code builds, saves and never uses; buffers; the frozen encoder.
 DROPPED = ("attention.", "visual_encoder.", "ln_vision.")
-LLAMA = "llama_model.base_model.model."
+WRAPPER = "llama_model."
+LLAMA = f"{WRAPPER}base_model.model."
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,8 @@ class OfficialWeights:
 
 
 def take_apart(state: Mapping[str, Tensor]) -> OfficialWeights:
-    """Sort an official state dict; CheckpointError lists every tensor that has no place."""
+    """Sort an official state dict; CheckpointError lists every tensor that has no place, or the same place
+    as another."""
     parts = OfficialWeights()
     unknown = []
     for key, value in state.items():
@@ -45,16 +47,33 @@ def take_apart(state: Mapping[str, Tensor]) -> OfficialWeights:
         if name.startswith(DROPPED) or name.endswith("rotary_emb.inv_freq"):
             continue
         if head in PROJECTORS:
-            parts.projectors[f"{PROJECTORS[head]}.{leaf}"] = value
+            place, own = parts.projectors, f"{PROJECTORS[head]}.{leaf}"
         elif name.startswith(LLAMA) and ".lora_" in name:
-            parts.lora[name.removeprefix("llama_model.").replace(".default.", ".")] = value
+            place, own = parts.lora, name.removeprefix(WRAPPER).replace(".default.", ".")
         elif name.startswith(LLAMA):
-            parts.base[name.removeprefix(LLAMA).replace("lm_head.0.", "lm_head.")] = value
+            place, own = parts.base, name.removeprefix(LLAMA).replace("lm_head.0.", "lm_head.")
         else:
             unknown.append(key)
+            continue
+        if own in place:
+            unknown.append(f"{key} (a second {own})")
+        place[own] = value
     if unknown:
         raise CheckpointError(
             f"{len(unknown)} tensors of the checkpoint belong nowhere: {', '.join(sorted(unknown))}. "
             "Is it an Emotion-LLaMA checkpoint?"
         )
     return parts
+
+
+def put_together(lora: Mapping[str, Tensor], projectors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The trained parts under the names the official code gives them, as peft 0.2.0 spells them.
+
+    The names given are those of OfficialWeights.
+    """
+    official = {slot: name for name, slot in PROJECTORS.items()}
+    named = {f"{WRAPPER}{name}": value for name, value in lora.items()}
+    for name, value in projectors.items():
+        slot, _, leaf = name.rpartition(".")
+        named[f"{official[slot]}.{leaf}"] = value
+    return named

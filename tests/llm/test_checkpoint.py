@@ -1,6 +1,7 @@
 """Checkpoints: what was trained comes back, peft reads the adapter, nothing is loaded half."""
 
 import json
+import os
 import shutil
 from dataclasses import replace
 
@@ -9,15 +10,24 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch.testing import assert_close
 
+from emo.digests import sha256_file
 from emo.errors import CheckpointError, ConfigError, StaleCache
 from emo.heads.batches import Source
 from emo.heads.standardise import Standardiser
 from emo.labels import MER2023
 from emo.llm.base import directory_digest, load_base
 from emo.llm.build import assemble
-from emo.llm.checkpoint import ADAPTER, CARD, PROJECTORS, Card, load_checkpoint, save_checkpoint
+from emo.llm.checkpoint import (
+    ADAPTER,
+    ADAPTER_CONFIG,
+    CARD,
+    PROJECTORS,
+    Card,
+    load_checkpoint,
+    load_weights,
+    save_checkpoint,
+)
 from emo.llm.examples import ask, question
-from emo.llm.official.keys import take_apart
 from emo.llm.prompts import TEMPLATES
 from emo.llm.scoring import label_log_likelihoods
 
@@ -46,6 +56,14 @@ def saved(base, batch, config, kit, tmp_path):
     return model.eval(), card, tmp_path / "run"
 
 
+def rewrite(folder, file, tensors):
+    """Other tensors under a card that knows them: what a faulty writer would leave."""
+    save_file(tensors, folder / file)
+    card = json.loads((folder / CARD).read_text())
+    card["files"][file] = sha256_file(folder / file)
+    (folder / CARD).write_text(json.dumps(card))
+
+
 def scores(model, texts, batch):
     prompts = [ask(TEMPLATES["emo"], question(text, "emotion", MER2023)) for text in texts[:3]]
     return label_log_likelihoods(model, prompts, batch.take(range(3)), MER2023)
@@ -55,7 +73,7 @@ def test_what_was_saved_answers_the_same(saved, texts, batch):
     model, card, folder = saved
     loaded = load_checkpoint(folder, sources=batch.sources)
     assert_close(scores(loaded.model, texts, batch), scores(model, texts, batch), rtol=0, atol=1e-6)
-    assert replace(loaded.card, commit=None) == replace(card, base=loaded.card.base)
+    assert replace(loaded.card, commit=None, files={}) == replace(card, base=loaded.card.base)
     assert not loaded.model.training
 
 
@@ -75,7 +93,7 @@ def test_a_missing_tensor_is_named(saved, file):
     *_, folder = saved
     tensors = load_file(folder / file)
     lost = next(name for name in tensors if "weight" in name)
-    save_file({name: value for name, value in tensors.items() if name != lost}, folder / file)
+    rewrite(folder, file, {name: value for name, value in tensors.items() if name != lost})
     with pytest.raises(CheckpointError, match=lost.split(".", 1)[1] + " is missing"):
         load_checkpoint(folder)
 
@@ -85,11 +103,45 @@ def test_a_tensor_of_another_shape_or_name_is_named(saved):
     tensors = load_file(folder / PROJECTORS)
     tensors["projectors.mae.linear.bias"] = torch.zeros(3)
     tensors["projectors.wavlm.linear.bias"] = torch.zeros(3)
-    save_file(tensors, folder / PROJECTORS)
+    rewrite(folder, PROJECTORS, tensors)
     with pytest.raises(
         CheckpointError, match=r"wavlm.linear.bias belongs nowhere; mae.linear.bias is \(3,\)"
     ):
         load_checkpoint(folder)
+
+
+@pytest.mark.parametrize("file", [ADAPTER, ADAPTER_CONFIG, PROJECTORS])
+def test_a_flipped_byte_is_noticed_and_its_file_named(saved, file):
+    *_, folder = saved
+    content = bytearray((folder / file).read_bytes())
+    content[-2] ^= 1
+    (folder / file).write_bytes(content)
+    with pytest.raises(CheckpointError, match=rf"{file}: SHA-256"):
+        load_checkpoint(folder)
+    (folder / file).unlink()
+    with pytest.raises(CheckpointError, match=rf"{file}: cannot be read"):
+        load_checkpoint(folder)
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
+def test_files_get_the_access_rights_of_any_new_file(saved, tmp_path, umask, mode):
+    model, card, _ = saved
+    before = os.umask(umask)
+    try:
+        save_checkpoint(model, card, tmp_path / "shared")
+        save_checkpoint(model, card, tmp_path / "shared")
+    finally:
+        os.umask(before)
+    modes = {file.name: file.stat().st_mode & 0o777 for file in (tmp_path / "shared").iterdir()}
+    assert modes == dict.fromkeys((ADAPTER, ADAPTER_CONFIG, CARD, PROJECTORS), mode)
+
+
+def test_a_recipe_that_would_scale_the_weights_otherwise_is_no_start(saved, kit, config):
+    _, card, folder = saved
+    other = replace(config, lora=replace(config.lora, alpha=8), standardise=False)
+    model = assemble(load_base(card.base), kit.dims, other, None, seed=0)
+    with pytest.raises(CheckpointError, match=r"lora\.alpha: 2"):
+        load_weights(model, folder)
 
 
 def test_features_of_another_recipe_are_refused_unless_forced(saved, batch, kit):
@@ -150,7 +202,7 @@ def test_an_interrupted_save_leaves_no_card(saved, monkeypatch):
     def full_disk(*_, **__):
         raise OSError(28, "no space left")
 
-    monkeypatch.setattr("emo.llm.checkpoint.save_file", full_disk)
+    monkeypatch.setattr("emo.llm.weight_files.save_file", full_disk)
     with pytest.raises(OSError, match="no space"):
         save_checkpoint(model, card, folder)
     with pytest.raises(CheckpointError):
@@ -172,28 +224,3 @@ def test_a_base_that_is_not_there_points_to_tiny_base(tmp_path):
     for reference in ("", str(tmp_path)):
         with pytest.raises(ConfigError, match="emo llm tiny-base"):
             load_base(reference)
-
-
-def test_official_names_are_sorted_whichever_peft_wrote_them():
-    value = torch.zeros(1)
-    layer = "llama_model.base_model.model.model.layers.0.self_attn.q_proj"
-    old, new = (
-        take_apart({f"{layer}.lora_A.weight": value}),
-        take_apart({f"module.{layer}.lora_A.default.weight": value}),
-    )
-    assert (
-        old.lora.keys()
-        == new.lora.keys()
-        == {"base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight"}
-    )
-    parts = take_apart(
-        {
-            "feats_llama_proj2.bias": value,
-            "attention.fc_out.bias": value,
-            "llama_model.base_model.model.lm_head.0.weight": value,
-        }
-    )
-    assert list(parts.projectors) == ["videomae.bias"]
-    assert list(parts.base) == ["lm_head.weight"]
-    with pytest.raises(CheckpointError, match="flux_capacitor"):
-        take_apart({"flux_capacitor.weight": value})
