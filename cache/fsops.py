@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeAlias
 
@@ -32,6 +33,16 @@ def create(path: Path, *, append: bool = False) -> int:
     """Descriptor of a new file; FileExistsError where the name is taken."""
     flags = os.O_CREAT | os.O_EXCL | os.O_RDWR | (os.O_APPEND if append else 0)
     return os.open(path, flags, _MODE)
+
+
+def create_locked(path: Path, *, append: bool = False) -> int:
+    """`create`, with the exclusive lock held: a file that others can tell from a killed process's."""
+    while True:
+        descriptor = create(path, append=append)
+        flock(descriptor, wait=True)
+        if os.fstat(descriptor).st_nlink:
+            return descriptor
+        close(descriptor)  # whoever removes leftovers came between the two
 
 
 def open_lock(path: Path) -> int:
@@ -139,6 +150,23 @@ def rename(source: Path, target: Path) -> None:
 def unlink(path: Path) -> None:
     """Remove a name; nothing where it is gone already."""
     path.unlink(missing_ok=True)
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a folder and all below it; nothing where it is gone already."""
+    for name in names_in(path):
+        child = path / name
+        if child.is_dir() and not child.is_symlink():
+            remove_tree(child)
+        else:
+            unlink(child)
+    remove_folder(path)
+
+
+def remove_folder(path: Path) -> None:
+    """Remove an empty folder; nothing where it is gone already."""
+    with suppress(FileNotFoundError):
+        path.rmdir()
 
 
 def make_folder(path: Path) -> None:

@@ -87,8 +87,7 @@ class JournalWriter:
         self._mark = Mark()
         # locked before it has its name: a journal that nobody holds may be folded in and deleted
         scratch = paths.scratch(writer)
-        self._descriptor = fsops.create(scratch, append=True)
-        fsops.flock(self._descriptor, wait=True)
+        self._descriptor = fsops.create_locked(scratch, append=True)
         header = {"seq": 0, "format": FORMAT, "fingerprint": fingerprint, "writer": writer}
         self._write(encode_line(header), 1)
         fsops.rename(scratch, self.path)

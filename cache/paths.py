@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 METADATA = "zarr.json"
+HALF_MADE = ".new"  # suffix of files and folders that nothing refers to yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,7 @@ class SpacePaths:
 
     def scratch(self, stem: str) -> Path:
         """Name for a half-made file; only the holder of a lock or a unique `stem` writes there."""
-        return self.aside / f"{stem}.new"
+        return self.aside / f"{stem}{HALF_MADE}"
 
     def chunk(self, array: str, key: tuple[int, ...]) -> Path:
         """File of the chunk or shard at this place in the array's grid."""

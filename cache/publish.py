@@ -18,6 +18,7 @@ from emo.cache import fsops
 from emo.cache.columns import Column, append_values
 from emo.cache.format import stamped
 from emo.cache.journal import Mark, journals, read_tail
+from emo.cache.leftovers import clear_leftovers
 from emo.cache.paths import METADATA, SpacePaths
 from emo.cache.rows import NOWHERE, Row
 from emo.cache.state import SpaceState, grown, load_state, write_state
@@ -73,6 +74,7 @@ def publish(paths: SpacePaths, *, durable: bool = True) -> bool:
     DamagedCache names a journal or an index chunk that is not what was written; nothing changes then.
     """
     with publish_lock(paths):
+        clear_leftovers(paths.aside)
         state = load_state(paths)
         rows, marks = read_tails(paths, state)
         if rows:

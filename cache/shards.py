@@ -112,8 +112,7 @@ class ShardWriter:
 
     def _claim(self) -> None:
         scratch = self._paths.scratch(f"shard{os.getpid()}-{time.time_ns()}")
-        descriptor = fsops.create(scratch)
-        fsops.flock(descriptor, wait=True)  # before it has its name, so that nobody adopts it
+        descriptor = fsops.create_locked(scratch)  # before it has its name, so that nobody adopts it
         self._lay_out(descriptor)
         taken = shards_on_disk(self._paths, self._array, self._geometry)
         shard = taken[-1] + 1 if taken else 0

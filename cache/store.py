@@ -17,7 +17,8 @@ from emo.cache import fsops
 from emo.cache.columns import index_columns
 from emo.cache.damage import DamagedFile
 from emo.cache.format import FORMAT, Document, check_format, group, stamped
-from emo.cache.paths import METADATA, CachePaths, SpacePaths
+from emo.cache.leftovers import clear_leftovers
+from emo.cache.paths import HALF_MADE, METADATA, CachePaths, SpacePaths
 from emo.cache.space import Space
 from emo.cache.state import NAME, created_by, new_state, read_metadata
 from emo.config.cache import DEFAULTS
@@ -99,7 +100,8 @@ class FeatureCache:
         _check_names(spec)
         paths = self._paths.space(spec.encoder, spec.short)
         if paths.name not in self._names():
-            with _spaces_lock(self._paths):
+            with spaces_lock(self._paths):
+                clear_leftovers(self._paths.aside)
                 _make_group(self._paths, spec.encoder)
                 _make_space(paths, spec, shard_bytes)
                 self._list(paths.name)
@@ -144,7 +146,9 @@ class FeatureCache:
         names = self._names()
         if name not in names:
             data = stamped(_root(sorted([*names, name])))
-            fsops.replace_file(self._paths.metadata, data, self._paths.aside / "root.new", durable=True)
+            fsops.replace_file(
+                self._paths.metadata, data, self._paths.aside / f"root{HALF_MADE}", durable=True
+            )
             fsops.sync_folder(self._paths.root)
 
 
@@ -153,7 +157,8 @@ def _root(spaces: list[str]) -> Document:
 
 
 @contextmanager
-def _spaces_lock(paths: CachePaths) -> Iterator[None]:
+def spaces_lock(paths: CachePaths) -> Iterator[None]:
+    """Hold the lock of the list of spaces."""
     fsops.make_folder(paths.aside)
     descriptor = fsops.open_lock(paths.lock)
     try:
@@ -182,7 +187,7 @@ def _check_names(spec: FeatureSpec) -> None:
 
 def _make_root(paths: CachePaths) -> None:
     """Make an empty cache in one step; whoever comes second finds it made."""
-    with _spaces_lock(paths):
+    with spaces_lock(paths):
         if not paths.metadata.exists():
             _place_folder({METADATA: stamped(_root([]))}, paths.aside, paths.root)
 
@@ -204,11 +209,11 @@ def _make_space(paths: SpacePaths, spec: FeatureSpec, shard_bytes: int) -> None:
 
 def _place_folder(files: dict[str, bytes], aside: Path, target: Path) -> None:
     """Make a folder with these files beside the hierarchy and move it to its place in one step."""
-    scratch = aside / f"folder{os.getpid()}-{time.time_ns()}.new"
+    scratch = aside / f"folder{os.getpid()}-{time.time_ns()}{HALF_MADE}"
     for name, data in files.items():
         path = scratch / name
         fsops.make_folder(path.parent)
-        fsops.replace_file(path, data, path.with_suffix(".new"), durable=True)
+        fsops.replace_file(path, data, path.with_suffix(HALF_MADE), durable=True)
         fsops.sync_folder(path.parent)
     fsops.sync_folder(scratch)
     fsops.rename(scratch, target)
