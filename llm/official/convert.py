@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -35,33 +35,41 @@ RANK = 64
 RANKS_PER_ALPHA = 4  # officially alpha 16 for rank 64
 
 
+class Fitted(NamedTuple):
+    """An official state dict that is whole: its card, its adapter, and projectors as `<slot>.weight|bias`."""
+
+    card: Card
+    adapter: AdapterFiles
+    projectors: Mapping[str, Tensor]
+
+
 def convert(
-    state: Mapping[str, Tensor],
-    origin: Origin,
-    out: Path,
-    *,
-    base: str = "",
-    alpha: int | None = None,
+    state: Mapping[str, Tensor], origin: Origin, out: Path, *, base: str = "", alpha: int | None = None
 ) -> Card:
-    """Write the checkpoint folder `out` from a state dict of `origin.kind`; its card.
+    """Write the checkpoint folder `out` from a state dict of `origin.kind`; its card. Raises as `fit`."""
+    fitted = fit(state, origin, base=base, alpha=alpha)
+    projectors = {f"projectors.{_inner(name)}": value for name, value in fitted.projectors.items()}
+    return write_checkpoint(out, fitted.card, projectors, fitted.adapter)
+
+
+def fit(state: Mapping[str, Tensor], origin: Origin, *, base: str = "", alpha: int | None = None) -> Fitted:
+    """The parts of a state dict, found whole for a LLaMA of the base's shape.
 
     `base` is the LLaMA-2-chat that it goes with, a directory or a hub id; without one the card names the
     official one. The rank is read from the tensors; `alpha` is by default a quarter of it, as officially.
     CheckpointError names every tensor that is missing, superfluous or of another shape.
     """
-    slots = KINDS[origin.kind]
     parts = _trained_parts(state, origin.file)
-    rank = _rank(parts)
+    rank = next((len(value) for name, value in parts.lora.items() if ".lora_A." in name), RANK)
     config = LlmConfig(
         aims_at=f"nothing: {origin.file} holds no recipe",
         template="official-eval",
-        slots=slots,
+        slots=KINDS[origin.kind],
         lora=LoraSettings(rank=rank, alpha=alpha or max(1, rank // RANKS_PER_ALPHA)),
         official_text=True,
         stages={"official": StageConfig(tasks={"emotion": 1.0}, fixed_instruction=True)},
     )
-    dims = _dims(parts, slots)
-    adapter = _fitting_adapter(parts, config, dims, base, origin.file)
+    dims = _dims(parts, config.slots)
     card = Card(
         config=config,
         dims=dims,
@@ -70,8 +78,7 @@ def convert(
         base_digest=directory_digest(Path(base)) if base and Path(base).is_dir() else "",
         origin=origin,
     )
-    projectors = {f"projectors.{_inner(name)}": value for name, value in parts.projectors.items()}
-    return write_checkpoint(out, card, projectors, adapter)
+    return Fitted(card, _fitting_adapter(parts, config, dims, base, origin.file), parts.projectors)
 
 
 def fresh_slots(kind: str) -> tuple[str, ...]:
@@ -96,10 +103,6 @@ def _trained_parts(state: Mapping[str, Tensor], file: str) -> OfficialWeights:
                 "(weight 1, bias 0). They would not fit."
             )
     return parts
-
-
-def _rank(parts: OfficialWeights) -> int:
-    return next((len(value) for name, value in parts.lora.items() if ".lora_A." in name), RANK)
 
 
 def _dims(parts: OfficialWeights, slots: tuple[str, ...]) -> dict[str, int]:
