@@ -6,15 +6,17 @@ Loads safetensors only and runs no code of the repository it loads. Knows no fea
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import nn
 
 from emo.canonical import sha256_json
+from emo.config.hardware import WHOLE_BITS
 from emo.digests import StatCache
-from emo.errors import ConfigError
+from emo.errors import ConfigError, MissingDependency
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -36,8 +38,12 @@ class Base:
     digest: str
 
 
-def load_base(reference: str, *, dtype: str = "float32", device: str = "cpu") -> Base:
-    """The causal LM at `reference`, frozen. ConfigError where there is none or it cannot be loaded."""
+def load_base(reference: str, *, dtype: str = "float32", device: str = "cpu", bits: int = WHOLE_BITS) -> Base:
+    """The causal LM at `reference`, frozen; its linear layers quantised where `bits` is 8 or 4.
+
+    ConfigError where there is none or it cannot be loaded, MissingDependency where bitsandbytes is needed
+    and absent.
+    """
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     if not reference:
@@ -46,14 +52,43 @@ def load_base(reference: str, *, dtype: str = "float32", device: str = "cpu") ->
     try:
         tokenizer = AutoTokenizer.from_pretrained(reference, local_files_only=local)
         llama = AutoModelForCausalLM.from_pretrained(
-            reference, dtype=getattr(torch, dtype), use_safetensors=True, local_files_only=local
+            reference,
+            dtype=getattr(torch, dtype),
+            use_safetensors=True,
+            local_files_only=local,
+            **_quantised(bits, dtype, device),
         )
     except (OSError, ValueError) as error:
         raise ConfigError(f"{reference}: cannot be loaded as a LLaMA: {error}. {NO_BASE}") from error
-    llama = cast(nn.Module, llama).requires_grad_(False).to(device)
+    llama = cast(nn.Module, llama).requires_grad_(False)
+    if bits == WHOLE_BITS:  # a quantised one is where it belongs already
+        llama = llama.to(device)
     commit = getattr(llama.config, "_commit_hash", None)
     digest = directory_digest(Path(reference)) if local else str(commit)
     return Base(llama, tokenizer, reference, digest)
+
+
+def _quantised(bits: int, dtype: str, device: str) -> dict[str, Any]:
+    """What `from_pretrained` has to know to quantise: nothing for 16 bits.
+
+    4 bits are NF4 with quantised scales, as in QLoRA (arXiv 2305.14314); 8 bits are LLM.int8().
+    """
+    if bits == WHOLE_BITS:
+        return {}
+    if find_spec("bitsandbytes") is None:
+        raise MissingDependency(
+            f"a base of {bits} bits needs bitsandbytes: pip install 'emo-toolkit[lowbit]'"
+        )
+    from transformers import BitsAndBytesConfig
+
+    settings = BitsAndBytesConfig(
+        load_in_8bit=bits == 8,
+        load_in_4bit=bits == 4,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=getattr(torch, dtype),
+    )
+    return {"quantization_config": settings, "device_map": {"": device}}
 
 
 def directory_digest(folder: Path, memory: Path | None = None) -> str:
