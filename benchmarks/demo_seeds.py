@@ -64,11 +64,15 @@ def table(result: dict[str, Any]) -> str:
         lines.append((name, *cells, f"{statistics.mean(scores):.3f} ± {spread:.3f}"))
     headers = ("weighted F1", *(f"seed {row['seed']}" for row in rows), "mean ± sd")
     invalid = max(row["llm"]["invalid_rate"] for row in rows)
-    named = min(row["llm"]["reasons_name_label"] for row in rows)
+    reasons = [row["llm"]["reasons"] for row in rows]
+    named = ", ".join(_share(each["names_label"]) for each in reasons)
+    clues = ", ".join(_share(each["clue_f1"]) for each in reasons)
+    chance = max(each["chance_f1"] for each in reasons)
     note = (
         f"n = {rows[0]['head']['n']} test clips a seed, of speakers nothing was trained or chosen on; "
         f"brackets: 95 % bootstrap over speakers. Invalid answers: at most {invalid:.1%}. Reasons that "
-        f"name their label: at least {named:.1%}. Measured {result['date']} on {result['machine']}, with "
+        f"name the label they explain: {named}. Clue F1 of the reasons: {clues}; against the clues of other "
+        f"clips at most {chance:.3f}. Measured {result['date']} on {result['machine']}, with "
         "`python benchmarks/demo_seeds.py --seeds 0 1 2`."
     )
     return f"{markdown_table(headers, lines)}\n{note}\n"
@@ -77,6 +81,11 @@ def table(result: dict[str, Any]) -> str:
 def _with_interval(scores: dict[str, Any]) -> str:
     low, high = scores["ci"]
     return f"{scores['weighted_f1']:.3f} [{low:.3f}, {high:.3f}]"
+
+
+def _share(score: dict[str, Any]) -> str:
+    low, high = score["ci"]
+    return f"{score['value']:.3f} [{low:.3f}, {high:.3f}]"
 
 
 def main() -> None:

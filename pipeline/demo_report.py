@@ -27,6 +27,13 @@ NOTES = (
     "about real emotion.",
     "The LLaMA behind the answers is small and was pre-trained on the wording of this corpus' texts.",
 )
+WORDS = {
+    "names_label": "reasons whose last label is the one they explain",
+    "clue_precision": "clues named that are there",
+    "clue_recall": "clues there that are named",
+    "clue_f1": "clue F1",
+    "repetition": "4-grams said before in the same reason",
+}
 
 
 def write_report(result: DemoResult, out: Path) -> Path:
@@ -41,6 +48,7 @@ def write_report(result: DemoResult, out: Path) -> Path:
     _summary(report, result)
     _corpus(report, out)
     _confusions(report, result)
+    _reasons(report, result)
     _training(report, result)
     _examples(report, result, out)
     return report.write(out / "report.html")
@@ -54,7 +62,7 @@ def _summary(report: Report, result: DemoResult) -> None:
             "LLaMA stage, weighted F1": f"{result.llm.scores.weighted_f1:.3f}",
             "head, features shuffled": f"{result.shuffled['head_weighted_f1']:.3f}",
             "invalid answers": f"{result.llm.scores.invalid_rate:.1%}",
-            "reasons that name their label": f"{result.reasons_name_label:.1%}",
+            "reasons that name their label": f"{result.reasons.names_label.point:.1%}",
             "seconds": f"{result.seconds['total']:.0f}",
         }
     )
@@ -97,6 +105,24 @@ def _confusions(report: Report, result: DemoResult) -> None:
     )
     report.table(
         ("class", "n", "precision", "recall", "F1"), per_class_rows(result.llm.scores), "LLaMA stage by class"
+    )
+
+
+def _reasons(report: Report, result: DemoResult) -> None:
+    reasons = result.reasons
+    report.section(
+        "Reasons",
+        "Which planted clues the reasons name, by exact phrases: whether a reason looks at its clip, not "
+        "whether it convinces.",
+    )
+    rows = [
+        (WORDS[each.metric], f"{each.point:.3f}", f"{each.low:.3f} to {each.high:.3f}")
+        for each in reasons.intervals()
+    ]
+    rows.append(("clue F1 against the clues of other clips (chance)", f"{reasons.chance_f1:.3f}", "-"))
+    rows.append(("different bigrams over all bigrams", f"{reasons.distinct_2:.3f}", "-"))
+    report.table(
+        ("score", "value", "95 % interval"), rows, f"n = {reasons.n} reasons; bootstrap over speakers."
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from emo.clip import Clip
 from emo.config.demo import DemoConfig
 from emo.evaluation.intervals import Difference
+from emo.evaluation.reasons import ReasonScores
 from emo.evaluation.scored import Scored
 from emo.heads.runs import HeadRun
 from emo.llm.training.events import StageEvent
@@ -21,7 +22,7 @@ class DemoResult:
 
     `answers` are those of the LLaMA stage. `shuffled` are mean weighted F1 of the same systems with
     features permuted among the test clips. `gains` are fusion minus each encoder alone.
-    `reasons_name_label` is the share of reasons that name the label they were asked to explain.
+    `reasons` are the scores of the LLaMA stage's reasons.
     """
 
     config: DemoConfig
@@ -34,7 +35,7 @@ class DemoResult:
     majority_f1: float
     shuffled: dict[str, float]
     gains: dict[str, Difference]
-    reasons_name_label: float
+    reasons: ReasonScores
     seconds: dict[str, float]
     head_run: HeadRun
     llm_events: Sequence[StageEvent] = field(default_factory=tuple)
@@ -50,7 +51,7 @@ class DemoResult:
             "llm": {
                 **_brief(llm),
                 "invalid_rate": self.llm.scores.invalid_rate,
-                "reasons_name_label": round(self.reasons_name_label, 4),
+                "reasons": self.reasons.to_json(),
             },
             "majority_f1": round(self.majority_f1, 4),
             "shuffled": {name: round(value, 4) for name, value in self.shuffled.items()},
@@ -78,7 +79,9 @@ class DemoResult:
         )
         yield (
             f"  invalid answers {self.llm.scores.invalid_rate:.1%}, "
-            f"reasons that name their label {self.reasons_name_label:.1%}, {self.seconds['total']:.0f} s"
+            f"reasons that name their label {self.reasons.names_label.point:.1%}, "
+            f"clue F1 {self.reasons.clue_f1} (chance {self.reasons.chance_f1:.3f}), "
+            f"{self.seconds['total']:.0f} s"
         )
 
 
