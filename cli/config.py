@@ -84,6 +84,7 @@ def default_map(workspace: Workspace, root: Path) -> dict[str, Any]:
         },
         "predict": {"cache": cache, "preset": workspace.preset, "model": _first_run(runs)},
         "evaluate": {"cache": cache, "manifest": clips, "model": _first_run(runs)},
+        "calibrate": {"cache": cache, "manifest": clips, "model": _first_run(runs)},
     }
 
 

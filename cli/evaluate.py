@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from emo.cli.console import print_json, quieten_transformers
+from emo.cli.model_options import loaded, model_options
 from emo.errors import ConfigError
+
+if TYPE_CHECKING:
+    from emo.pipeline.evaluation import Evaluation, Reproduction
 
 
 @click.command()
-@click.option("--model", required=True, type=click.Path(), help="Folder of a trained head or LLaMA stage.")
+@model_options
 @click.option(
     "--manifest",
     default=".",
@@ -19,40 +26,100 @@ from emo.errors import ConfigError
     type=click.Path(),
     help="Clips with labels, or their folder.",
 )
+@click.option("--split", help="Split to score; `all` takes every clip.  [default: test; all with --recipe]")
+@click.option("--recipe", help="Ask again what a published figure asked: a name or a YAML file.")
 @click.option(
-    "--cache", type=click.Path(), default="features.zarr", show_default=True, help="The feature store."
+    "--abstain-below",
+    type=click.FloatRange(0, 1),
+    default=0.0,
+    metavar="P",
+    help="Also score only what is answered with probability P or more.",
 )
-@click.option("--split", default="test", show_default=True, help="Split to score; `all` takes every clip.")
+@click.option("--out", type=click.Path(file_okay=False), help="Folder for report.html and its figures.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the bootstrap.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
-def evaluate(model: str, manifest: str, cache: str, split: str, seed: int, as_json: bool) -> None:
+def evaluate(
+    model: str,
+    cache: str,
+    force: bool,
+    loading: dict[str, Any],
+    manifest: str,
+    split: str | None,
+    recipe: str | None,
+    abstain_below: float,
+    out: str | None,
+    seed: int,
+    as_json: bool,
+) -> None:
     """Score a trained model: weighted F1, UAR and WAR with n, invalid answers and an interval.
 
-    The interval is a bootstrap over speakers. Answers that name no label count as wrong.
+    The interval is a bootstrap over speakers. Answers that name no label count as wrong. Recipes:
+    mer2023-semi, mer2024-noise, dfew-zero-shot.
 
     \b
-    emo evaluate --model runs/llm --manifest clips/manifest.jsonl
-    emo evaluate --model runs/head --manifest clips/ --split val --json
+    emo evaluate --model runs/llm --manifest clips/manifest.jsonl --out runs/llm/test
+    emo evaluate --recipe mer2023-semi --model runs/released --manifest mer2023-semi.csv
     """
     from emo.cache import open_cache
     from emo.corpora.manifest import clips_in
+    from emo.evaluation.published import load_published
+    from emo.pipeline.evaluation import evaluate as run
+    from emo.pipeline.evaluation import reproduce
+    from emo.pipeline.evaluation_report import write_evaluation, write_reproduction
     from emo.pipeline.predict import spaces_of
-    from emo.pipeline.score import score_answers
-    from emo.pipeline.systems import answer_all, load_system
 
     quieten_transformers()
-    clips = [clip for clip in clips_in(Path(manifest))[0] if split in ("all", clip.split)]
+    if recipe and abstain_below:
+        raise ConfigError("a published figure knows no abstaining. Leave out --abstain-below or --recipe.")
+    published = load_published(recipe) if recipe else None
+    chosen = split or ("all" if published else "test")
+    clips = [clip for clip in clips_in(Path(manifest))[0] if chosen in ("all", clip.split)]
     if not clips:
-        raise ConfigError(f"{manifest}: no clips in split {split!r}. `--split all` takes every clip.")
-    system = load_system(Path(model))
-    answers = list(answer_all(system, clips, spaces_of(system, open_cache(cache)), reasons=False))
-    scored = score_answers(clips, answers, system.labels, seed=seed)
+        raise ConfigError(f"{manifest}: no clips in split {chosen!r}. `--split all` takes every clip.")
+    system = loaded(model, loading, force=force)
+    spaces = spaces_of(system, open_cache(cache), force=force)
+    title, how = f"{model} on {chosen}", " ".join(["emo", *sys.argv[1:]])
+    if published:
+        found = reproduce(system, published, clips, spaces, seed=seed)
+        lines, result = _compared(found, model), found.to_json()
+        if out:
+            write_reproduction(found, f"{model}: {published.name}", how, Path(out))
+    else:
+        scored = run(system, clips, spaces, abstain_below=abstain_below, seed=seed)
+        lines, result = _scored(scored, title), scored.to_json()
+        if out:
+            write_evaluation(scored, system, title, how, Path(out))
     if as_json:
-        print_json({"model": model, "split": split, **scored.to_json()})
-        return
-    scores = scored.scores
-    click.echo(
-        f"{model} on {split}: weighted F1 {scores.weighted_f1:.3f} "
-        f"[{scored.interval.low:.3f}, {scored.interval.high:.3f}], "
-        f"UAR {scores.uar:.3f}, WAR {scores.war:.3f}, n {scores.n}, invalid {scores.invalid_rate:.1%}"
+        print_json({"model": model, "split": chosen, **result})
+    else:
+        click.echo("\n".join(lines))
+
+
+def _scored(found: Evaluation, title: str) -> Iterator[str]:
+    scores = found.scored.scores
+    yield (
+        f"{title}: weighted F1 {found.scored.interval}, UAR {scores.uar:.3f}, WAR {scores.war:.3f}, "
+        f"n {scores.n}, invalid {scores.invalid_rate:.1%}"
     )
+    yield f"  calibration: ECE {found.calibration.ece}, log loss {found.calibration.nll}"
+    yield f"  answering only when sure: area under risk by coverage {found.risk.aurc}"
+    if found.answered is not None:
+        yield (
+            f"  at least {found.threshold:.2f} sure: {found.coverage:.1%} of clips, "
+            f"weighted F1 {found.answered.interval}, WAR {found.answered.scores.war:.3f}"
+        )
+
+
+def _compared(found: Reproduction, model: str) -> Iterator[str]:
+    yield f"{model}, {found.recipe.about}: n {found.strict.scores.n}"
+    for each in found.compared:
+        expected, got = each.expected, each.got
+        verdict = "inside" if each.inside else "outside"
+        yield f"  {expected.metric} expected {expected.value:.4f} ({expected.weights}; {expected.source})"
+        yield f"    got {got.point:.4f} [{got.low:.4f}, {got.high:.4f}]: expected is {verdict} the interval"
+    yield (
+        f"  strict reading: weighted F1 {found.strict.interval}, "
+        f"no label in {found.strict.scores.invalid_rate:.1%} of answers"
+    )
+    for note in found.notes:
+        yield f"  note: {note}"

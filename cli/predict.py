@@ -3,61 +3,148 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from emo.cli.console import SCHEMA_VERSION, quieten_transformers, voice
+from emo.cli.console import SCHEMA_VERSION, Steps, quieten_transformers, voice
+from emo.cli.model_options import loaded, model_options
+from emo.errors import ConfigError
+
+if TYPE_CHECKING:
+    from emo.clip import Clip
+    from emo.pipeline.predict import Prepared
+    from emo.pipeline.systems import Answer
 
 
 @click.command()
 @click.argument("clips", nargs=-1, required=True, type=click.Path())
-@click.option("--model", required=True, type=click.Path(), help="Folder of a trained head or LLaMA stage.")
-@click.option(
-    "--cache", type=click.Path(), default="features.zarr", show_default=True, help="The feature store."
-)
+@model_options
 @click.option("--text", default="", help="What is said, for a single clip without a manifest.")
 @click.option("--no-reasons", is_flag=True, help="Labels only.")
+@click.option("--stream", is_flag=True, help="Show each reason while it is generated.")
+@click.option(
+    "--abstain-below",
+    type=click.FloatRange(0, 1),
+    default=0.0,
+    metavar="P",
+    help="No label where its probability is below P.",
+)
+@click.option("--max-new-tokens", type=int, default=120, show_default=True, help="Of a reason.")
+@click.option("--temperature", type=float, default=0.0, show_default=True, help="0 is greedy.")
+@click.option("--top-p", type=float, default=1.0, show_default=True, help="Nucleus that is drawn from.")
+@click.option("--repetition-penalty", type=float, default=1.0, show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of drawn reasons.")
 @click.option("--jobs", type=int, default=0, show_default=True, help="Decoding processes; 0 is one a core.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a clip on stdout.")
+@click.option("--out", type=click.Path(dir_okay=False), help="Write the objects to a file, and go on there.")
+@click.option("--embeddings", type=click.Path(), metavar="CACHE", help="Store embeddings of the clips too.")
 @click.pass_context
 def predict(
     ctx: click.Context,
     clips: tuple[str, ...],
     model: str,
     cache: str,
+    force: bool,
+    loading: dict[str, Any],
     text: str,
     no_reasons: bool,
+    stream: bool,
+    abstain_below: float,
     jobs: int,
     as_json: bool,
+    out: str | None,
+    embeddings: str | None,
+    **decoding: Any,
 ) -> None:
     """Answer for CLIPS (media files, folders or manifests) with a trained model.
 
     The label is perceived expression, not what the person feels; see docs/responsible-use.md.
 
     \b
-    emo predict clip.mp4 --model runs/llm
-    emo predict clips/ --model runs/head --json > answers.jsonl
+    emo predict clip.mp4 --model runs/llm --stream
+    emo predict clips/ --model runs/head --out answers.jsonl --abstain-below 0.5
+    emo predict clips/ --model runs/llm --temperature 0.2 --top-p 0.9 --repetition-penalty 1.05
     """
-    from emo.pipeline.predict import predict as run
+    from emo.config.decoding import Decoding
+    from emo.pipeline.answer_file import AnswerFile
+    from emo.pipeline.calibration import model_digest
+    from emo.pipeline.predict import clips_named, prepare
+    from emo.pipeline.systems import answer_all
 
-    quieten_transformers()
-    with voice(ctx).meter("extract") as meter:
-        answers = run(
-            clips,
-            model,
-            cache,
-            text=text,
-            reasons=not no_reasons,
-            jobs=jobs,
-            on_progress=lambda event: meter.update(event.done, event.total, event.clip_id),
+    if stream and (as_json or out or no_reasons or embeddings):
+        raise ConfigError(
+            "--stream is for reading along. Leave out --json, --out, --no-reasons and --embeddings."
         )
-        answers = iter(list(answers))
-    for answer in answers:
-        if as_json:
-            click.echo(json.dumps({"schema_version": SCHEMA_VERSION, **answer.to_json()}, ensure_ascii=False))
-            continue
-        share = answer.probabilities.get(answer.label or "", 0.0)
-        lacks = f"  (without {', '.join(answer.missing)})" if answer.missing else ""
-        click.echo(f"{answer.clip_id}: {answer.label or 'no label'} {share:.2f}{lacks}")
-        if answer.text:
-            click.echo(f"  {answer.text}")
+    quieten_transformers()
+    chosen = clips_named(clips, text)
+    system = loaded(model, loading, force=force, decoding=Decoding(**decoding))
+    digest = model_digest(Path(model))
+    with AnswerFile(Path(out), digest) if out else nullcontext() as file:
+        done = file.done if file is not None else frozenset()
+        todo = [clip for clip in chosen if clip.clip_id not in done]
+        if done:
+            voice(ctx).note(f"{len(chosen) - len(todo)} of {len(chosen)} clips are answered in {out}")
+        with voice(ctx).steps() as steps:
+            ready = prepare(
+                system,
+                todo,
+                cache,
+                force=force,
+                jobs=jobs,
+                on_progress=lambda event: steps.show("extract", event.done, event.total, event.clip_id),
+            )
+            steps.close()
+            if stream:
+                _read_along(ready, abstain_below)
+                return
+            answers = answer_all(system, ready.clips, ready.spaces, reasons=not no_reasons)
+            for number, answer in enumerate(answers, start=1):
+                shown = answer.unless_below(abstain_below)
+                row = {"schema_version": SCHEMA_VERSION, "model": digest, **shown.to_json()}
+                if file is not None:
+                    file.write(row)
+                    steps.show("answers", number, len(todo), shown.clip_id)
+                if as_json:
+                    click.echo(json.dumps(row, ensure_ascii=False))
+                elif file is None:
+                    click.echo("\n".join(_lines(shown)))
+            if embeddings:
+                _store(steps, ready, chosen, Path(model), embeddings)
+
+
+def _lines(answer: Answer) -> Iterator[str]:
+    label = answer.label or ("abstained" if answer.abstained else "no label")
+    lacks = f"  (without {', '.join(answer.missing)})" if answer.missing else ""
+    yield f"{answer.clip_id}: {label} {answer.confidence:.2f}{lacks}"
+    if answer.text:
+        yield f"  {answer.text}"
+
+
+def _read_along(ready: Prepared, abstain_below: float) -> None:
+    """Each clip's label, then its reason piece by piece."""
+    from emo.pipeline.systems import LlamaSystem, batches
+
+    for clips, batch in batches(ready.system, ready.clips, ready.spaces, size=1):
+        (answer,) = ready.system.answers(clips, batch, reasons=False)
+        click.echo("\n".join(_lines(answer.unless_below(abstain_below))))
+        if isinstance(ready.system, LlamaSystem):
+            click.echo("  ", nl=False)
+            for piece in ready.system.reason_pieces(clips[0], batch, answer):
+                click.echo(piece, nl=False)
+            click.echo()
+
+
+def _store(steps: Steps, ready: Prepared, clips: Sequence[Clip], model: Path, target: str) -> None:
+    from emo.cache import open_cache
+    from emo.pipeline.embeddings import store_embeddings
+    from emo.pipeline.systems import LlamaSystem
+
+    if not isinstance(ready.system, LlamaSystem):
+        raise ConfigError(f"{model} is a head: only a LLaMA stage makes embeddings.")
+    stored = store_embeddings(ready.system, model, clips, ready.spaces, open_cache(target, "a"))
+    for number, clip_id in enumerate(stored, start=1):
+        steps.show("embeddings", number, len(clips), clip_id)

@@ -1,4 +1,4 @@
-"""Figures of results: confusion matrix and training curves, drawn by matplotlib without a display.
+"""Figures of results: confusion matrix, calibration and curves, drawn by matplotlib without a display.
 
 Each function returns a Figure of its own; nothing global is touched. Knows numbers and names only.
 """
@@ -14,7 +14,9 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
+from emo.evaluation.calibration import CalibrationScores
 from emo.evaluation.metrics import Scores
+from emo.evaluation.selective import RiskCoverage
 
 INK, MUTED, GRID = "#1d2433", "#667085", "#e4e7ec"
 LINES = ("#2f5bea", "#e2711d", "#0f9d76", "#a03ec0", "#c2293d")
@@ -79,12 +81,64 @@ def curves_figure(
         axes.axvline(mark_x, color=MUTED, linewidth=1, linestyle=(0, (4, 3)), label=mark_label or None)
     axes.set_xlabel(x_label, color=MUTED)
     axes.set_ylabel(y_label, color=MUTED)
-    axes.grid(axis="y", color=GRID, linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.spines["bottom"].set_color(GRID)
+    _open(axes)
     if len(curves) > 1 or mark_label:
         axes.legend(frameon=False, fontsize=9, labelcolor=INK)
+    _plain(axes, title)
+    return figure
+
+
+def reliability_figure(scores: CalibrationScores, title: str = "") -> Figure:
+    """Accuracy by confidence in the bins of the calibration error, with the clips in each bin below.
+
+    The share that is missing to the diagonal, or above it, is drawn from the bar to the diagonal.
+    """
+    figure = Figure(figsize=(4.8, 4.9), layout="constrained")
+    above, below = figure.subplots(2, 1, height_ratios=(4, 1), sharex=True)
+    filled = [each for each in scores.bins if each.clips]
+    middle = [(each.low + each.high) / 2 for each in filled]
+    width = 0.92 / len(scores.bins)
+    above.bar(middle, [each.accuracy for each in filled], width=width, color=LINES[0], label="accuracy")
+    above.bar(
+        middle,
+        [each.confidence - each.accuracy for each in filled],
+        bottom=[each.accuracy for each in filled],
+        width=width,
+        color=LINES[1],
+        alpha=0.35,
+        label="gap to confidence",
+    )
+    above.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=(0, (4, 3)))
+    above.set_ylim(0, 1)
+    above.set_ylabel("accuracy", color=MUTED)
+    above.legend(frameon=False, fontsize=9, labelcolor=INK, loc="upper left")
+    below.bar(middle, [each.clips for each in filled], width=width, color=MUTED)
+    below.set_xlim(0, 1)
+    below.set_xlabel("largest probability", color=MUTED)
+    below.set_ylabel("clips", color=MUTED)
+    for axes in (above, below):
+        _open(axes)
+    _plain(above, title)
+    _plain(below, "")
+    return figure
+
+
+def risk_figure(
+    curve: RiskCoverage, title: str = "", *, coverage: float | None = None, mark_label: str = ""
+) -> Figure:
+    """Error rate among the answered clips by the share answered; `coverage` draws a vertical line."""
+    figure = Figure(figsize=(4.8, 3.4), layout="constrained")
+    axes = figure.subplots()
+    axes.plot(curve.coverage, curve.risk, color=LINES[0], linewidth=1.8, label="surest first")
+    axes.axhline(curve.risk[-1], color=MUTED, linewidth=1, linestyle=(0, (1, 2)), label="at random")
+    if coverage is not None:
+        axes.axvline(coverage, color=LINES[1], linewidth=1, linestyle=(0, (4, 3)), label=mark_label or None)
+    axes.set_xlim(0, 1)
+    axes.set_ylim(0, max(0.05, 1.08 * float(curve.risk.max())))
+    axes.set_xlabel("share of clips answered", color=MUTED)
+    axes.set_ylabel("error rate", color=MUTED)
+    axes.legend(frameon=False, fontsize=9, labelcolor=INK)
+    _open(axes)
     _plain(axes, title)
     return figure
 
@@ -101,6 +155,14 @@ def save_figure(figure: Figure, path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=DPI)
     return path
+
+
+def _open(axes: Axes) -> None:
+    """Horizontal lines, and no frame but the bottom."""
+    axes.grid(axis="y", color=GRID, linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.spines["bottom"].set_color(GRID)
 
 
 def _plain(axes: Axes, title: str) -> None:

@@ -31,14 +31,8 @@ class RiskCoverage:
     n: int
 
     def to_json(self) -> dict[str, object]:
-        """The area with its interval, and the curve."""
-        return {
-            "n": self.n,
-            "aurc": {"value": self.aurc.point, "ci": [self.aurc.low, self.aurc.high]},
-            "coverage": self.coverage.tolist(),
-            "risk": self.risk.tolist(),
-            "threshold": self.threshold.tolist(),
-        }
+        """The area with its interval."""
+        return {"n": self.n, "aurc": {"value": self.aurc.point, "ci": [self.aurc.low, self.aurc.high]}}
 
 
 def risk_coverage(

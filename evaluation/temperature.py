@@ -51,7 +51,9 @@ def fit_calibration(
 
     def loss(parameters: Floats) -> float:
         shifted = values * np.exp(-parameters[0])
-        likely = log_softmax(shifted + parameters[1:] if bias else shifted, axis=1)[np.arange(len(rows)), rows]
+        likely = log_softmax(shifted + parameters[1:] if bias else shifted, axis=1)[
+            np.arange(len(rows)), rows
+        ]
         return float((0.5 * (parameters[1:] ** 2).sum() - likely.sum()) / len(rows))
 
     free = len(labels) if bias else 0

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from emo.canonical import sha256_json
 from emo.digests import sha256_file
 from emo.errors import CheckpointError
 from emo.evaluation.temperature import Calibration
@@ -61,3 +62,8 @@ def write_calibration(
 def weight_digests(folder: Path) -> dict[str, str]:
     """SHA-256 of the weight files in `folder`, by name."""
     return {file.name: sha256_file(file) for file in sorted(folder.glob(WEIGHTS))}
+
+
+def model_digest(folder: Path) -> str:
+    """What tells answers of one trained model from those of another: 16 hex digits over its weights."""
+    return sha256_json(dict(weight_digests(folder)))[:16]

@@ -18,19 +18,24 @@ def score_answers(
     clips: Sequence[Clip], answers: Sequence[Answer], labels: Sequence[str], *, seed: int = 0
 ) -> Scored:
     """Scores of `answers` for `clips`, which are in the same order. ConfigError where a clip has no label."""
+    return score(
+        labels_of(clips),
+        [answer.label for answer in answers],
+        labels,
+        [clip.speaker for clip in clips],
+        seed=seed,
+    )
+
+
+def labels_of(clips: Sequence[Clip]) -> list[str]:
+    """The labels of `clips`; ConfigError where one has none."""
     unlabelled = [clip.clip_id for clip in clips if clip.label is None]
     if unlabelled:
         raise ConfigError(
             f"{len(unlabelled)} of {len(clips)} clips have no label, the first is {unlabelled[0]!r}. "
             "Add a label column to the manifest."
         )
-    return score(
-        [str(clip.label) for clip in clips],
-        [answer.label for answer in answers],
-        labels,
-        [clip.speaker for clip in clips],
-        seed=seed,
-    )
+    return [str(clip.label) for clip in clips]
 
 
 def score_rendered_reasons(

@@ -208,21 +208,25 @@ def load_system(
     *,
     base: str | None = None,
     force: bool = False,
+    calibrated: bool = True,
     decoding: Decoding = REASONS,
     device: str = "cpu",
     dtype: str = "float32",
 ) -> System:
     """The trained system in `folder`, whichever of the two it is, with its calibration where it has one.
 
-    `base` says where the LLaMA is now; `force` accepts another one, and features of another recipe.
+    `base` says where the LLaMA is now; `force` accepts another one, and features of another recipe;
+    `calibrated` off leaves scores as the model gives them.
     CheckpointError where the folder is neither, or raised by what is loaded.
     """
     if (folder / LLM_CARD).exists():
         model, card = load_checkpoint(folder, base=base, force=force, device=device, dtype=dtype)
-        return LlamaSystem(model, card, read_calibration(folder, card.config.labels), decoding=decoding)
+        found = read_calibration(folder, card.config.labels) if calibrated else NO_CALIBRATION
+        return LlamaSystem(model, card, found, decoding=decoding)
     if (folder / HEAD_CARD).exists():
         head = TrainedHead.load(folder)
-        return HeadSystem(head, read_calibration(folder, head.labels), force=force)
+        found = read_calibration(folder, head.labels) if calibrated else NO_CALIBRATION
+        return HeadSystem(head, found, force=force)
     raise CheckpointError(
         f"{folder} holds neither a head nor a LLaMA stage. `emo train-head` or `emo train-llm` makes one."
     )

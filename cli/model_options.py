@@ -1,0 +1,53 @@
+"""The options that say which trained model answers and from which cache, shared by the verbs that ask it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from emo.config.decoding import Decoding
+    from emo.pipeline.systems import System
+
+_OPTIONS = (
+    click.option(
+        "--model", required=True, type=click.Path(), help="Folder of a trained head or LLaMA stage."
+    ),
+    click.option(
+        "--cache", type=click.Path(), default="features.zarr", show_default=True, help="The feature store."
+    ),
+    click.option("--base", help="Where the LLaMA is now.  [default: where it was in training]"),
+    click.option("--device", default="cpu", show_default=True, help="cpu, cuda or cuda:N."),
+    click.option(
+        "--dtype",
+        type=click.Choice(["float32", "bfloat16", "float16"]),
+        default="float32",
+        show_default=True,
+        help="Of the frozen LLaMA.",
+    ),
+    click.option("--force", is_flag=True, help="Accept another LLaMA, and features of another recipe."),
+)
+
+
+def model_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options to a command, which gets `model`, `cache`, `force` and, as `loading`, the others."""
+
+    @wraps(command)
+    def gathered(*args: Any, base: str | None, device: str, dtype: str, **others: Any) -> None:
+        command(*args, loading={"base": base, "device": device, "dtype": dtype}, **others)
+
+    for option in reversed(_OPTIONS):
+        gathered = option(gathered)
+    return gathered
+
+
+def loaded(model: str, loading: dict[str, Any], *, force: bool, decoding: Decoding | None = None) -> System:
+    """The trained system that the options name. Errors as `load_system`."""
+    from pathlib import Path
+
+    from emo.pipeline.systems import REASONS, load_system
+
+    return load_system(Path(model), force=force, decoding=decoding or REASONS, **loading)

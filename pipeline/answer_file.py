@@ -1,0 +1,69 @@
+"""answers.jsonl: one line a clip, written as it is answered, so that an interrupted run goes on.
+
+Knows lines and clip ids; what an answer says is not its business.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from emo.errors import ConfigError
+
+
+class AnswerFile:
+    """Appends rows to `path`. `done` are the ids of the clips that it held when it was opened.
+
+    A last line that a kill tore is cut off: its clip is answered again. ConfigError where another line is
+    no answer, or the answers are those of another model than `model`.
+    """
+
+    def __init__(self, path: Path, model: str) -> None:
+        self._model = model
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._stream = path.open("ab+")
+        whole = self._cut_torn_line()
+        self.done = frozenset(
+            self._clip_id(path, number, line) for number, line in enumerate(whole.splitlines(), start=1)
+        )
+
+    def write(self, row: Mapping[str, Any]) -> None:
+        """Append one answer; it is in the file's hands when this returns, on disk when the file is closed."""
+        self._stream.write((json.dumps(row, ensure_ascii=False) + "\n").encode())
+        self._stream.flush()
+
+    def _cut_torn_line(self) -> bytes:
+        self._stream.seek(0)
+        content = self._stream.read()
+        whole = content[: content.rfind(b"\n") + 1]
+        self._stream.truncate(len(whole))
+        return whole
+
+    def _clip_id(self, path: Path, number: int, line: bytes) -> str:
+        try:
+            row = json.loads(line)
+            clip_id, model = str(row["clip_id"]), row["model"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise ConfigError(
+                f"{path}: line {number} is no answer: {error!r}. Name another --out."
+            ) from error
+        if model != self._model:
+            raise ConfigError(
+                f"{path}: line {number} is an answer of the model {model}, this one is {self._model}. "
+                "Name another file."
+            )
+        return clip_id
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stream.flush()
+        os.fsync(self._stream.fileno())
+        self._stream.close()

@@ -1,0 +1,210 @@
+"""Evaluation of a trained system on labelled clips: scores, calibration, and what refusing would save.
+
+Takes what `systems` say to `evaluation`, and asks again what published recipes asked. Draws nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from emo.clip import Clip
+from emo.config.decoding import Decoding
+from emo.errors import ConfigError
+from emo.evaluation.calibration import CalibrationScores, calibration_scores
+from emo.evaluation.intervals import Interval, bootstrap_interval
+from emo.evaluation.published import EvaluationRecipe, Expected
+from emo.evaluation.scored import Scored, score
+from emo.evaluation.selective import RiskCoverage, risk_coverage
+from emo.heads.loader import FeatureSpace
+from emo.labels import parse_label
+from emo.llm.generation import generate
+from emo.llm.official.text import official_label
+from emo.llm.prompts import instruction, task_named, template_named
+from emo.pipeline.score import labels_of, score_answers
+from emo.pipeline.systems import Answer, LlamaSystem, System, answer_all, batches
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Evaluation:
+    """Answers on labelled clips with every score.
+
+    `scored` counts every answer as it was said. `answered` are the scores of the answers that are at least
+    `threshold` sure, None where there is no threshold or none is; `coverage` is their share.
+    """
+
+    clips: Sequence[Clip]
+    answers: Sequence[Answer]
+    scored: Scored
+    calibration: CalibrationScores
+    risk: RiskCoverage
+    threshold: float
+    coverage: float
+    answered: Scored | None
+
+    def to_json(self) -> dict[str, object]:
+        """Every score by its name."""
+        withheld = None
+        if self.threshold:
+            scores = self.answered.to_json() if self.answered else None
+            withheld = {"threshold": self.threshold, "coverage": self.coverage, "scores": scores}
+        return {
+            **self.scored.to_json(),
+            "calibration": self.calibration.to_json(),
+            "risk_coverage": self.risk.to_json(),
+            "abstain_below": withheld,
+        }
+
+
+def evaluate(
+    system: System,
+    clips: Sequence[Clip],
+    spaces: Mapping[str, FeatureSpace],
+    *,
+    abstain_below: float = 0.0,
+    seed: int = 0,
+) -> Evaluation:
+    """Ask `system` about `clips` and score what it says; `seed` is the bootstrap's.
+
+    ConfigError where a clip has no label, or one that the system does not know.
+    """
+    labels_of(clips)
+    answers = list(answer_all(system, clips, spaces, reasons=False))
+    scored = score_answers(clips, answers, system.labels, seed=seed)
+    shares = np.array([[answer.probabilities[name] for name in system.labels] for answer in answers])
+    confidence = [answer.confidence for answer in answers]
+    wrong = [answer.label != clip.label for clip, answer in zip(clips, answers, strict=True)]
+    sure = [place for place, value in enumerate(confidence) if value >= abstain_below]
+    answered = None
+    if abstain_below and sure:
+        chosen = [clips[place] for place in sure]
+        answered = score_answers(chosen, [answers[place] for place in sure], system.labels, seed=seed)
+    return Evaluation(
+        clips=clips,
+        answers=answers,
+        scored=scored,
+        calibration=calibration_scores(shares, scored.truth, system.labels, scored.speakers, seed=seed),
+        risk=risk_coverage(confidence, wrong, scored.speakers, seed=seed),
+        threshold=abstain_below,
+        coverage=len(sure) / len(clips),
+        answered=answered,
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Compared:
+    """A published figure beside the one that was got."""
+
+    expected: Expected
+    got: Interval
+
+    @property
+    def inside(self) -> bool:
+        """Whether the published figure lies in the interval of the one that was got."""
+        return self.got.low <= self.expected.value <= self.got.high
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reproduction:
+    """A published recipe asked again.
+
+    `said` are the answers as text. `strict` counts an answer without a label as wrong; `official` reads
+    the last word and turns an unknown one into "neutral", and is None where the recipe does not read so.
+    `notes` say what differs from the published set.
+    """
+
+    recipe: EvaluationRecipe
+    clips: Sequence[Clip]
+    said: Sequence[str]
+    strict: Scored
+    official: Scored | None
+    compared: tuple[Compared, ...]
+    notes: tuple[str, ...]
+
+    def to_json(self) -> dict[str, object]:
+        """Expected against got, and the scores of both readings."""
+        return {
+            "recipe": self.recipe.name,
+            "reading": self.recipe.reading,
+            "compared": [
+                {
+                    "metric": each.expected.metric,
+                    "expected": each.expected.value,
+                    "weights": each.expected.weights,
+                    "source": each.expected.source,
+                    "got": each.got.point,
+                    "ci": [each.got.low, each.got.high],
+                    "inside": each.inside,
+                }
+                for each in self.compared
+            ],
+            "strict": self.strict.to_json(),
+            "official": self.official.to_json() if self.official else None,
+            "notes": list(self.notes),
+        }
+
+
+def reproduce(
+    system: System,
+    recipe: EvaluationRecipe,
+    clips: Sequence[Clip],
+    spaces: Mapping[str, FeatureSpace],
+    *,
+    seed: int = 0,
+) -> Reproduction:
+    """Ask `system` about `clips` as `recipe` says, greedily, and read the answers in both ways.
+
+    ConfigError where the system generates no text, or a clip has no label of the recipe.
+    """
+    if not isinstance(system, LlamaSystem):
+        raise ConfigError(f"{recipe.name} reads generated answers, a head gives none. Name a LLaMA stage.")
+    truth, speakers = labels_of(clips), [clip.speaker for clip in clips]
+    said = _said(system, recipe, clips, spaces)
+    read = [parse_label(text, recipe.labels) for text in said]
+    strict = score(truth, read, recipe.labels, speakers, seed=seed)
+    official = None
+    if recipe.reading == "official":
+        repaired = [official_label(text) for text in said]
+        official = score(truth, repaired, recipe.labels, speakers, seed=seed)
+    return Reproduction(
+        recipe=recipe,
+        clips=clips,
+        said=said,
+        strict=strict,
+        official=official,
+        compared=tuple(_compared(each, official or strict, seed) for each in recipe.expected),
+        notes=(*_differences(recipe, truth), *recipe.notes),
+    )
+
+
+def _said(
+    system: LlamaSystem, recipe: EvaluationRecipe, clips: Sequence[Clip], spaces: Mapping[str, FeatureSpace]
+) -> list[str]:
+    template, task = template_named(recipe.template), task_named("emotion")
+    words = instruction(task, recipe.asked)
+    decoding = Decoding(max_new_tokens=recipe.max_new_tokens)
+    said: list[str] = []
+    for part, batch in batches(system, clips, spaces):
+        prompts = [template.prompt(text=clip.text, tag=task.tag, instruction=words) for clip in part]
+        said += generate(system.model, prompts, batch, decoding)
+    return said
+
+
+def _compared(expected: Expected, scored: Scored, seed: int) -> Compared:
+    got = bootstrap_interval(
+        scored.truth, scored.predicted, scored.labels, scored.speakers, metric=expected.metric, seed=seed
+    )
+    return Compared(expected=expected, got=got)
+
+
+def _differences(recipe: EvaluationRecipe, truth: Sequence[str]) -> list[str]:
+    """What these clips are not that the published ones were."""
+    notes = []
+    if recipe.n and len(truth) != recipe.n:
+        notes.append(f"{len(truth)} clips here, {recipe.n} behind the published figure: not comparable.")
+    counts = {label: truth.count(label) for label in recipe.support}
+    if len(truth) == recipe.n and counts != dict(recipe.support):
+        notes.append(f"the classes differ: {counts} here, {dict(recipe.support)} published.")
+    return notes
