@@ -94,6 +94,7 @@ def _fresh_llama(tokenizer: PreTrainedTokenizerFast, config: TinyBaseConfig) -> 
         num_attention_heads=config.heads,
         num_key_value_heads=config.heads,
         max_position_embeddings=config.positions,
+        initializer_range=config.initializer_range,
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
