@@ -1,4 +1,4 @@
-"""LAVIS' eva_vit_g.pth to a folder of transformers' Blip2VisionModel, as Emotion-LLaMA uses it.
+"""LAVIS' eva_vit_g.pth to a folder of transformers' Blip2VisionModel, as Emotion-LLaMA uses it, and back.
 
 Source of the names and rules: Emotion-LLaMA, minigpt4/models/eva_vit.py at commit 4ee28d2: 39 of the file's
 blocks, query and value biases apart and no key bias, position embeddings resampled bicubically, no final
@@ -22,6 +22,13 @@ BLOCKS = 39
 HEADS = 16
 SIDE = 448
 
+STEM = {
+    "cls_token": "embeddings.class_embedding",
+    "pos_embed": "embeddings.position_embedding",
+    "patch_embed.proj.weight": "embeddings.patch_embedding.weight",
+    "patch_embed.proj.bias": "embeddings.patch_embedding.bias",
+}
+LAST_NORM = ("post_layernorm.weight", "post_layernorm.bias")
 PLAIN = {
     "norm1": "layer_norm1",
     "norm2": "layer_norm2",
@@ -48,20 +55,58 @@ def convert(source: str, out: str, *, blocks: int = BLOCKS, heads: int = HEADS, 
     return write_folder(Path(out), renamed, _config(renamed, blocks=blocks, heads=heads, side=side))
 
 
+def export(folder: Path, file: Path) -> None:
+    """Write `file`, a flat .pth of the original names, from a folder that `convert` wrote.
+
+    Position embeddings keep the grid of the folder; the official code takes any. CheckpointError where the
+    folder holds another model, or something trained that the original has no place for.
+    """
+    import torch
+    from safetensors.torch import load_file
+
+    model = folder / "model.safetensors"
+    try:
+        tensors = load_file(model)
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{model}: cannot be read: {error}. Convert eva_vit_g.pth first.") from error
+    originals = rename_back(tensors, str(model), blocks=count_blocks(tensors, "encoder.layers."))
+    part = file.with_name(f"{file.name}.part")
+    part.parent.mkdir(parents=True, exist_ok=True)
+    torch.save(originals, part)
+    part.rename(file)
+
+
+def rename_back(tensors: Mapping[str, Tensor], source: str, *, blocks: int) -> dict[str, Tensor]:
+    """The inverse of `rename`: the original names, query and value biases apart."""
+    import torch
+
+    renamed = {theirs: take(tensors, ours, source) for theirs, ours in STEM.items()}
+    lost = [(name, 1.0 if name.endswith("weight") else 0.0) for name in LAST_NORM]
+    faults = [name for name, start in lost if not bool((take(tensors, name, source) == start).all())]
+    for block in range(blocks):
+        old, new = f"blocks.{block}", f"encoder.layers.{block}"
+        for theirs, ours in PLAIN.items():
+            for part in ("weight", "bias"):
+                renamed[f"{old}.{theirs}.{part}"] = take(tensors, f"{new}.{ours}.{part}", source)
+        renamed[f"{old}.attn.qkv.weight"] = take(tensors, f"{new}.self_attn.qkv.weight", source)
+        query, key, value = take(tensors, f"{new}.self_attn.qkv.bias", source).chunk(3)
+        renamed |= {f"{old}.attn.q_bias": query.clone(), f"{old}.attn.v_bias": value.clone()}
+        if torch.count_nonzero(key):
+            faults.append(f"{new}.self_attn.qkv.bias (keys)")
+    if faults:
+        raise CheckpointError(
+            f"{source}: the original has no place for {', '.join(faults)}, which are trained."
+        )
+    return renamed
+
+
 def rename(tensors: Mapping[str, Tensor], source: str, *, blocks: int) -> dict[str, Tensor]:
     """The tensors under Blip2VisionModel's names, with an identity post_layernorm."""
     import torch
 
-    classes = take(tensors, "cls_token", source)
-    dim = classes.shape[-1]
-    renamed = {
-        "embeddings.class_embedding": classes,
-        "embeddings.position_embedding": take(tensors, "pos_embed", source),
-        "embeddings.patch_embedding.weight": take(tensors, "patch_embed.proj.weight", source),
-        "embeddings.patch_embedding.bias": take(tensors, "patch_embed.proj.bias", source),
-        "post_layernorm.weight": torch.ones(dim),
-        "post_layernorm.bias": torch.zeros(dim),
-    }
+    renamed = {ours: take(tensors, theirs, source) for theirs, ours in STEM.items()}
+    dim = renamed["embeddings.class_embedding"].shape[-1]
+    renamed |= {"post_layernorm.weight": torch.ones(dim), "post_layernorm.bias": torch.zeros(dim)}
     for block in range(blocks):
         old, new = f"blocks.{block}", f"encoder.layers.{block}"
         for theirs, ours in PLAIN.items():

@@ -223,3 +223,59 @@ def test_a_dry_run_shows_source_and_licence_and_fetches_nothing(tmp_path):
     told = json.loads(result.stdout)
     assert {row["licence"] for row in told["fetched"]} == {"MIT", "CC-BY-NC-4.0"}
     assert not (tmp_path / "weights").exists()
+
+
+def original_eva(folder, side=56):
+    """A small eva_vit_g.pth: a block more than is used, and the grid of `side` pixels."""
+    import torch
+
+    generator = torch.Generator().manual_seed(0)
+    dim, wide = 64, 96
+    shapes = {
+        "cls_token": (1, 1, dim),
+        "pos_embed": (1, 1 + (side // 14) ** 2, dim),
+        "patch_embed.proj.weight": (dim, 3, 14, 14),
+        "patch_embed.proj.bias": (dim,),
+    }
+    for block in range(3):
+        at = f"blocks.{block}"
+        for name in ("norm1", "norm2"):
+            shapes |= {f"{at}.{name}.weight": (dim,), f"{at}.{name}.bias": (dim,)}
+        shapes |= {f"{at}.attn.q_bias": (dim,), f"{at}.attn.v_bias": (dim,)}
+        shapes |= {f"{at}.attn.qkv.weight": (3 * dim, dim)}
+        for name, out, into in (("attn.proj", dim, dim), ("mlp.fc1", wide, dim), ("mlp.fc2", dim, wide)):
+            shapes |= {f"{at}.{name}.weight": (out, into), f"{at}.{name}.bias": (out,)}
+    tensors = {name: torch.randn(shape, generator=generator) for name, shape in shapes.items()}
+    torch.save(tensors, folder / "eva_vit_g.pth")
+    return tensors, folder / "eva_vit_g.pth"
+
+
+@pytest.mark.parametrize("side", [56, 84])
+def test_eva_goes_back_to_its_original_names(tmp_path, side):
+    import torch
+
+    from emo.extractors import eva_convert
+
+    tensors, file = original_eva(tmp_path)
+    eva_convert.convert(str(file), str(tmp_path / "eva"), blocks=2, heads=4, side=side)
+    eva_convert.export(tmp_path / "eva", tmp_path / "back.pth")
+    back = torch.load(tmp_path / "back.pth", weights_only=True)
+    assert back.keys() == {name for name in tensors if not name.startswith("blocks.2")}
+    same = {name for name in back if torch.equal(back[name], tensors[name])}
+    assert back.keys() - same == (set() if side == 56 else {"pos_embed"})
+
+
+def test_what_the_original_eva_has_no_place_for_is_named(tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    from emo.extractors import eva_convert
+
+    _, file = original_eva(tmp_path)
+    eva_convert.convert(str(file), str(tmp_path / "eva"), blocks=2, heads=4, side=56)
+    tensors = load_file(tmp_path / "eva/model.safetensors")
+    tensors["post_layernorm.bias"][0] = 1
+    tensors["encoder.layers.1.self_attn.qkv.bias"][64] = 1  # the first key bias
+    save_file(tensors, tmp_path / "eva/model.safetensors")
+    with pytest.raises(CheckpointError, match=r"post_layernorm\.bias, encoder\.layers\.1.*keys"):
+        eva_convert.export(tmp_path / "eva", tmp_path / "back.pth")
+    assert not (tmp_path / "back.pth").exists()
