@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 
 from emo.llm.features import Features
 from emo.llm.training.forward import clips_of
@@ -21,7 +21,7 @@ def reading_ahead(
     features: Features,
     steps: Iterator[tuple[Cursor, Step]],
     mine: Callable[[Step], Sequence[Micro]] = all_of,
-) -> Iterator[tuple[Cursor, Step]]:
+) -> Generator[tuple[Cursor, Step], None, None]:
     """`steps` as they are, each after `features` were told to expect the micro-batches of it and of the
     STEPS_AHEAD that follow.
 

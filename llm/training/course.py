@@ -14,6 +14,7 @@ from emo.llm.features import Features
 from emo.llm.model import EmotionLlama
 from emo.llm.official.text import official_answer
 from emo.llm.prompts import Template
+from emo.llm.training.distributed import ALONE, Crew
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -21,7 +22,7 @@ class Course:
     """A run's fixed parts.
 
     `valid` holds clips of other speakers than `train`; a stage keeps the weights that are best on them,
-    and the last ones where `valid` is empty.
+    and the last ones where `valid` is empty. `crew` are the ranks that train together.
     """
 
     model: EmotionLlama
@@ -33,6 +34,7 @@ class Course:
     max_answer_tokens: int | None = None
     official_text: bool = False
     seed: int = 0
+    crew: Crew = ALONE
 
     def answer_ids(self, example: Example) -> tuple[int, ...]:
         """Token ids of an example's answer, its end among them."""

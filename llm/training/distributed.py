@@ -8,7 +8,7 @@ them take a step or none does. Knows no examples and no optimiser. See docs/deci
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from emo.config.hardware import HardwareConfig
 from emo.errors import ConfigError
 from emo.llm.packing.balance import shares
+from emo.llm.sharding import is_sharded, local
 
 CPU = torch.device("cpu")
 PATIENCE = timedelta(minutes=30)  # the first rank may hash or save 13 GB while the others wait
@@ -51,11 +52,11 @@ class Crew:
         """The one rank that writes and speaks."""
         return self.rank == 0
 
-    def share(self, lengths: Sequence[int]) -> list[Turn]:
-        """This rank's turns at micro-batches of these lengths: the same input, the same deal on all."""
+    def share(self, count: int, lengths: Callable[[], Sequence[int]]) -> list[Turn]:
+        """This rank's turns at `count` micro-batches. Every rank deals alike, by their `lengths`."""
         if self.ranks == 1:
-            return [Turn(number) for number in range(len(lengths))]
-        dealt = shares(lengths, self.ranks)
+            return [Turn(number) for number in range(count)]
+        dealt = shares(lengths(), self.ranks)
         mine = [Turn(number) for number in dealt[self.rank]]
         idle = max(map(len, dealt)) - len(mine) if self.sliced else 0
         return mine + [Turn(dealt[self.rank][-1] if mine else 0, counts=False)] * idle
@@ -88,6 +89,17 @@ class Crew:
         pieces = flat.split([gradient.numel() for gradient in gradients])
         for gradient, piece in zip(gradients, pieces, strict=True):
             gradient.copy_(piece.view_as(gradient))
+
+    def clip_gradients(self, parameters: Sequence[nn.Parameter], limit: float) -> float:
+        """Scale the whole gradient down to the norm `limit`; returns the norm before."""
+        if not self.sliced:
+            return float(nn.utils.clip_grad_norm_(parameters, limit))
+        norm = self.gradient_norm(parameters)
+        if norm > limit:
+            for value in parameters:
+                if value.grad is not None:
+                    local(value.grad).mul_(limit / norm)
+        return norm
 
     def gradient_norm(self, parameters: Iterable[nn.Parameter]) -> float:
         """L2 norm of the whole gradient, every slice counted once."""
@@ -124,6 +136,19 @@ class Crew:
         distributed.broadcast(sent, src=0)
         return [None if value is None else got for value, got in zip(values, sent.tolist(), strict=True)]
 
+    def told(self, text: str) -> str:
+        """The first rank's text."""
+        if self.ranks == 1:
+            return text
+        from torch import distributed
+
+        words = list(text.encode())
+        length = torch.tensor(len(words), device=self.device)
+        distributed.broadcast(length, src=0)
+        sent = torch.tensor(words if self.is_first else [0] * int(length), dtype=torch.uint8).to(self.device)
+        distributed.broadcast(sent, src=0)
+        return bytes(sent.tolist()).decode()
+
     def barrier(self) -> None:
         """Wait until every rank is here."""
         self.sum(0.0)
@@ -138,6 +163,8 @@ def assembled(hardware: HardwareConfig) -> Iterator[Crew]:
 
     ConfigError where several gpus are asked for and nobody started the other ranks.
     """
+    if hardware.threads:
+        torch.set_num_threads(hardware.threads)
     if "RANK" not in os.environ:
         if hardware.gpus > 1:
             raise ConfigError(
@@ -179,35 +206,6 @@ def slice_layers(causal: nn.Module, crew: Crew) -> None:
             part.set_gradient_divide_factor(1.0)
             part.set_force_sum_reduction_for_comms(True)
     causal.to(crew.device)
-
-
-def is_sharded(tensor: Tensor) -> bool:
-    """Whether this rank holds a slice of it only."""
-    from torch.distributed.tensor import DTensor
-
-    return isinstance(tensor, DTensor)
-
-
-def local(tensor: Tensor) -> Tensor:
-    """The part of a tensor that is on this rank, as a plain tensor that shares its memory."""
-    return cast(Tensor, cast(Any, tensor).to_local()) if is_sharded(tensor) else tensor
-
-
-def whole(tensor: Tensor) -> Tensor:
-    """The tensor itself, or the full one where this rank holds a slice: then every rank has to ask, in the
-    same order."""
-    return cast(Tensor, cast(Any, tensor).full_tensor()) if is_sharded(tensor) else tensor
-
-
-def laid_out_as(like: Tensor, full: Tensor) -> Tensor:
-    """`full`, or this rank's slice of it where `like` is sharded: the inverse of `whole`."""
-    if not is_sharded(like):
-        return full
-    from torch.distributed.tensor import distribute_tensor
-
-    sharded = cast(Any, like)
-    given = full.to(device=like.device)
-    return distribute_tensor(given, sharded.device_mesh, sharded.placements, src_data_rank=None)
 
 
 def _gradient(value: nn.Parameter) -> Tensor:

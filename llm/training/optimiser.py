@@ -11,23 +11,28 @@ from collections.abc import Iterable, Sequence
 from math import inf, isfinite
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from emo.config.llm import StageConfig
 from emo.errors import NonFiniteLoss
+from emo.llm.sharding import is_sharded
+from emo.llm.training.distributed import ALONE, Crew
 
 PATIENCE = 3  # refused steps in a row that end the run
 
 
 def adamw(parameters: Iterable[nn.Parameter], config: StageConfig) -> torch.optim.AdamW:
-    """AdamW with decay on matrices only."""
+    """AdamW with decay on matrices only. Sharded parameters are groups of their own: one kernel call cannot
+    take both kinds."""
     trained = list(parameters)
-    groups = [
-        {"params": [value for value in trained if value.ndim >= 2], "weight_decay": config.weight_decay},
-        {"params": [value for value in trained if value.ndim < 2], "weight_decay": 0.0},
-    ]
+    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    for value in trained:
+        groups.setdefault((value.ndim < 2, is_sharded(value)), []).append(value)
     return torch.optim.AdamW(
-        [group for group in groups if group["params"]],
+        [
+            {"params": groups[kind], "weight_decay": 0.0 if kind[0] else config.weight_decay}
+            for kind in sorted(groups)
+        ],
         lr=config.peak_lr,
         betas=config.betas,
         eps=config.eps,
@@ -38,16 +43,19 @@ def adamw(parameters: Iterable[nn.Parameter], config: StageConfig) -> torch.opti
 class CarefulStep:
     """Steps an optimiser only on finite losses and gradients. `refused` counts the refusals in a row."""
 
-    def __init__(self, optimiser: torch.optim.Optimizer, clip_norm: float | None) -> None:
+    def __init__(self, optimiser: torch.optim.Optimizer, clip_norm: float | None, crew: Crew = ALONE) -> None:
         self.optimiser = optimiser
+        self._crew = crew
         self.refused = 0
         self._limit = inf if clip_norm is None else clip_norm
         self._last = ""
 
     def __call__(self, loss: float, learning_rate: float, clip_ids: Sequence[str]) -> tuple[bool, float]:
         """Whether the step was taken, and the gradients' norm before clipping; gradients are cleared."""
-        values: list[Tensor] = [value for group in self.optimiser.param_groups for value in group["params"]]
-        norm = float(nn.utils.clip_grad_norm_(values, self._limit))
+        values: list[nn.Parameter] = [
+            value for group in self.optimiser.param_groups for value in group["params"]
+        ]
+        norm = self._crew.clip_gradients(values, self._limit)
         sound = isfinite(loss) and isfinite(norm)
         if sound:
             for group in self.optimiser.param_groups:

@@ -57,7 +57,10 @@ def epoch_steps(course: Course, config: StageConfig, epoch: int, ranks: int = 1)
     ruler = Ruler(course, [group[0].clip_id for group in groups])
     if config.layout == "padded":
         rng = generator_for(course.seed, epoch, "batches")
-        return [(_flat(batch),) for batch in group_by_length(groups, config.batch_size, ruler, rng)]
+        batches = group_by_length(groups, config.batch_size, ruler, rng)
+        return [
+            tuple(_flat(batch[start::ranks]) for start in range(min(ranks, len(batch)))) for batch in batches
+        ]
     lengths = [ruler(group) for group in groups]
     return [
         tuple(_flat([groups[place] for place in row]) for row in step)

@@ -7,16 +7,21 @@ prints nothing.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from math import inf, nan
+from typing import cast
 
 from emo.config.llm import StageConfig
 from emo.llm.parts import freeze
+from emo.llm.sharding import whole
+from emo.llm.training.ahead import reading_ahead
 from emo.llm.training.course import Course
+from emo.llm.training.distributed import Turn
 from emo.llm.training.events import StageDone, StageEvent, StepDone, Validated
 from emo.llm.training.forward import Moment, answer_tokens, micro_loss
 from emo.llm.training.optimiser import CarefulStep, adamw
-from emo.llm.training.plan import Cursor, Step, steps_from
+from emo.llm.training.plan import Cursor, Micro, Step, micro_lengths, steps_from
 from emo.llm.training.schedule import WarmupCosine
 from emo.llm.training.state import Progress, StageState, moments, restore_moments, restore_weights
 from emo.llm.training.stopping import Stop
@@ -40,10 +45,11 @@ class StageTraining:
     def __init__(self, course: Course, name: str, config: StageConfig, stop: Stop | None = None) -> None:
         self._course, self._config = course, config
         self._stop = stop or Stop()
+        self._within = self._stop if course.crew.ranks == 1 else Stop()  # ranks stop together, between steps
         freeze(course.model, config.frozen)
         self._trained = course.model.trained()
         self._optimiser = adamw(self._trained.values(), config)
-        self._step_by = CarefulStep(self._optimiser, config.clip_norm)
+        self._step_by = CarefulStep(self._optimiser, config.clip_norm, course.crew)
         self._rate = WarmupCosine(
             config.peak_lr, config.min_lr, config.warmup_lr, config.warmup_steps, config.steps
         )
@@ -57,13 +63,15 @@ class StageTraining:
         begun since the last event is dropped then, and done again by whoever goes on.
         """
         config, name = self._config, self.progress.stage
-        plan = steps_from(self._course, config, self.progress.cursor)
-        while self.owes_validation or self.progress.step < config.steps:
-            if self.owes_validation:
-                yield self._validate()
-            else:
-                yield self._train_step(*next(plan))
-                self._step_by.refuse_to_go_on()
+        steps = steps_from(self._course, config, self.progress.cursor, self._course.crew.ranks)
+        with closing(reading_ahead(self._course.features, steps, self._mine)) as plan:
+            while self.owes_validation or self.progress.step < config.steps:
+                self._stop_together()
+                if self.owes_validation:
+                    yield self._validate()
+                else:
+                    yield self._train_step(*next(plan))
+                    self._step_by.refuse_to_go_on()
         self._best.restore(self._trained)
         yield StageDone(name, config.steps, self._best.step or config.steps, self._best.score)
 
@@ -79,7 +87,7 @@ class StageTraining:
         best = self._best
         return StageState(
             progress=self.progress,
-            weights={name: value.detach() for name, value in self._trained.items()},
+            weights={name: whole(value.detach()) for name, value in self._trained.items()},
             optimiser=moments(self._optimiser, self._trained),
             best=best.weights,
             best_step=best.step,
@@ -117,17 +125,32 @@ class StageTraining:
         """
         self._course.model.train()
         self._optimiser.zero_grad(set_to_none=True)
-        loss = 0.0
-        for number, micro in enumerate(planned):
-            self._stop.check()
-            part = micro_loss(self._course, self._config, micro, moment, number).total / tokens
-            part.backward()  # type: ignore[no-untyped-call]
-            loss += float(part.detach())
-        return loss
+        crew, losses = self._course.crew, []
+        for turn in self._turns(planned):
+            self._within.check()
+            micro = planned[turn.number]
+            total = micro_loss(self._course, self._config, micro, moment, turn.number).total
+            part = total / tokens * turn.counts
+            part.backward()
+            losses.append(part.detach())
+        return crew.sum_gradients(sum(map(float, losses)), self._trained.values())
+
+    def _turns(self, planned: Step) -> list[Turn]:
+        return self._course.crew.share(len(planned), lambda: micro_lengths(self._course, planned))
+
+    def _mine(self, planned: Step) -> list[Micro]:
+        return [planned[turn.number] for turn in self._turns(planned)]
+
+    def _stop_together(self) -> None:
+        """StopAsked on every rank where any was asked to stop."""
+        if self._course.crew.any(bool(self._stop.reason)):
+            self._stop.ask("another rank was asked to stop")
+        self._stop.check()
 
     def _validate(self) -> Validated:
         step = self.progress.step
-        loss, score = validate(self._course, self._config, self._stop)
+        found = validate(self._course, self._config, self._within)
+        loss, score = cast(tuple[float, float | None], tuple(self._course.crew.agreed(found)))
         kept = self._best.offer(step, loss, score, self._trained)
         self.progress = replace(self.progress, validated=step)
         return Validated(self.progress.stage, step, loss, score, kept)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from emo.canonical import Json
 from emo.errors import CheckpointError
+from emo.llm.sharding import laid_out_as, whole
 from emo.llm.training.plan import Cursor
 
 Tensors: TypeAlias = Mapping[str, Tensor]
@@ -79,7 +80,7 @@ def state_from(numbers: Mapping[str, Any], tensors: Mapping[str, Tensors]) -> St
 def moments(optimiser: torch.optim.Optimizer, trained: Mapping[str, nn.Parameter]) -> dict[str, Tensor]:
     """The optimiser's tensors by "moment.parameter", such as "exp_avg.projectors.mae.weight"."""
     return {
-        f"{kind}.{name}": value
+        f"{kind}.{name}": whole(value)
         for name, parameter in trained.items()
         for kind, value in optimiser.state.get(parameter, {}).items()
     }
@@ -98,7 +99,8 @@ def restore_moments(
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in saved.items():
         kind, name = key.split(".", 1)
-        state.setdefault(places[id(trained[name])], {})[kind] = value
+        moment = laid_out_as(trained[name], value) if value.ndim else value  # the step is a plain number
+        state.setdefault(places[id(trained[name])], {})[kind] = moment
     optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
 
 
@@ -111,4 +113,4 @@ def restore_weights(trained: Mapping[str, nn.Parameter], saved: Tensors) -> None
             f"{strangers[0]}. The model was built otherwise than before; --fresh starts over."
         )
     for name, value in saved.items():
-        trained[name].copy_(value)
+        trained[name].copy_(laid_out_as(trained[name], value))

@@ -17,6 +17,7 @@ from emo.evaluation.metrics import classification_scores
 from emo.llm.examples import ClipTexts, ask, question
 from emo.llm.mixture import draw_each, labels_of, validation_clips
 from emo.llm.scoring import label_log_likelihoods
+from emo.llm.sharding import laid_out_as, whole
 from emo.llm.splice import Spliced
 from emo.llm.training.course import Course
 from emo.llm.training.plan import in_order
@@ -83,14 +84,14 @@ class Best:
         if not isfinite(loss) or (self.step and not _rank(loss, score) > _rank(self.loss, self.score)):
             return False
         self.step, self.loss, self.score = step, loss, score
-        self.weights = {name: value.detach().cpu().clone() for name, value in trained.items()}
+        self.weights = {name: whole(value.detach()).cpu().clone() for name, value in trained.items()}
         return True
 
     @torch.no_grad()
     def restore(self, trained: Mapping[str, nn.Parameter]) -> None:
         """Write the kept weights back; nothing where none were kept."""
         for name, value in self.weights.items():
-            trained[name].copy_(value)
+            trained[name].copy_(laid_out_as(trained[name], value))
 
 
 def _rank(loss: float, score: float | None) -> tuple[float, float]:
