@@ -25,7 +25,8 @@ def stage_clips(clips: Sequence[ClipTexts], stage: StageConfig) -> list[ClipText
     if stage.sample_ratios:
         drawn = _drawn_sets(stage)
         chosen = [clip for clip in chosen if any(name in clip.sets for name in drawn)]
-    return [relabelled(clip, stage) for clip in chosen]
+    labelled = [relabelled(clip, stage) for clip in chosen]
+    return [clip for clip in labelled if clip.label not in stage.leave_out]
 
 
 def relabelled(clip: ClipTexts, stage: StageConfig) -> ClipTexts:

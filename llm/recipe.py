@@ -6,7 +6,6 @@ unknown key is answered with the nearest known one.
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import fields
 from importlib.resources import files
 from pathlib import Path
@@ -18,7 +17,8 @@ from pydantic import TypeAdapter, ValidationError
 from emo.canonical import Json
 from emo.config.llm import LlmConfig, LoraSettings, StageConfig
 from emo.errors import ConfigError
-from emo.llm.prompts import TASKS, TEMPLATES
+from emo.labels import LABEL_SETS
+from emo.llm.contradictions import contradictions, hint
 
 _ADAPTER = TypeAdapter(LlmConfig)
 
@@ -54,17 +54,22 @@ def _text_of(path: Path) -> str:
 
 
 def config_from(data: dict[str, Any], where: str) -> LlmConfig:
-    """The settings in plain `data`; `where` names their place in the messages of the ConfigError."""
+    """The settings in plain `data`; `where` names their place in the messages of the ConfigError.
+
+    `labels` may be the name of a label set, as in `labels: dfew`.
+    """
     mistakes = _unknown(data, LlmConfig, where)
     mistakes += _unknown(data.get("lora"), LoraSettings, f"{where}: lora")
     for name, stage in _items(data.get("stages")):
         mistakes += _unknown(stage, StageConfig, f"{where}: stages.{name}")
+    plain, more = _with_named_labels(data, where)
+    mistakes += more
     try:
-        config = _ADAPTER.validate_python(data)
+        config = _ADAPTER.validate_python(plain)
     except ValidationError as error:
         problems = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()]
         raise ConfigError(*mistakes, *(f"{where}: {problem}" for problem in problems)) from error
-    mistakes += [f"{where}: {mistake}" for mistake in _contradictions(config)]
+    mistakes += [f"{where}: {mistake}" for mistake in contradictions(config)]
     if mistakes:
         raise ConfigError(*mistakes)
     return config
@@ -77,38 +82,28 @@ def config_to_json(config: LlmConfig) -> dict[str, Json]:
 
 def _unknown(data: object, kind: type[Any], where: str) -> list[str]:
     known = [field.name for field in fields(kind)]
-    mistakes = []
-    for key, _ in _items(data):
-        if key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
-            hint = f"did you mean `{near[0]}`?" if near else f"known keys: {', '.join(known)}."
-            mistakes.append(f"{where}: {key}: unknown; {hint}")
-    return mistakes
+    return [f"{where}: {key}: unknown; {hint(key, known)}" for key, _ in _items(data) if key not in known]
+
+
+def _with_named_labels(data: dict[str, Any], where: str) -> tuple[dict[str, Any], list[str]]:
+    """`data` with every label set that is named spelt out, and what cannot be."""
+    found, mistakes = _with_label_set(data, where)
+    stages = {}
+    for name, stage in _items(data.get("stages")):
+        stages[name], more = _with_label_set(stage, f"{where}: stages.{name}")
+        mistakes += more
+    return {**cast(dict[str, Any], found), **({"stages": stages} if stages else {})}, mistakes
+
+
+def _with_label_set(data: object, where: str) -> tuple[object, list[str]]:
+    """`data` with the labels of a set in the place of its name, and the mistake if there is no such set."""
+    name = data.get("labels") if isinstance(data, dict) else None
+    if not isinstance(data, dict) or not isinstance(name, str):
+        return data, []
+    if name not in LABEL_SETS:
+        return {**data, "labels": ()}, [f"{where}: labels: no set {name!r}; {hint(name, LABEL_SETS)}"]
+    return {**data, "labels": LABEL_SETS[name]}, []
 
 
 def _items(data: object) -> list[tuple[str, object]]:
     return [(str(key), value) for key, value in data.items()] if isinstance(data, dict) else []
-
-
-def _contradictions(config: LlmConfig) -> list[str]:
-    """What types cannot say."""
-    mistakes = []
-    if config.template not in TEMPLATES:
-        mistakes.append(f"template: no {config.template!r}; known: {', '.join(TEMPLATES)}.")
-    if not config.stages:
-        mistakes.append("stages: none. Give at least one.")
-    if len(set(config.labels)) != len(config.labels) or not config.labels:
-        mistakes.append("labels: give each label once, and at least one.")
-    for name, stage in config.stages.items():
-        mistakes += [f"stages.{name}.{mistake}" for mistake in _stage_contradictions(stage)]
-    return mistakes
-
-
-def _stage_contradictions(stage: StageConfig) -> list[str]:
-    unknown = [task for task in stage.tasks if task not in TASKS]
-    mistakes = [f"tasks: no {task!r}; known: {', '.join(TASKS)}." for task in unknown]
-    shares = stage.tasks.values()
-    if min(shares, default=0) < 0 or not any(shares):
-        mistakes.append("tasks: shares must not be negative and one must be above 0.")
-    counts = ("steps", "batch_size", "tasks_per_clip")
-    return mistakes + [f"{key}: must be at least 1." for key in counts if getattr(stage, key) < 1]

@@ -124,3 +124,9 @@ def test_validation_falls_back_on_all_clips_under_the_manifests_labels(texts):
     assert validation_clips(texts, stage) == texts
     listed = replace(texts[0], sets=("pseudo",), list_labels={"pseudo": "sad"})
     assert validation_clips([listed, *texts[1:]], stage) == [replace(listed, label="sad")]
+
+
+def test_clips_of_labels_that_are_left_out_are_asked_nothing(texts):
+    stage = StageConfig(tasks={"reason": 1.0}, leave_out=("neutral",))
+    asked = {one.clip_id for one in epoch_of(texts, stage)}
+    assert asked == {text.clip_id for text in texts if text.label != "neutral"}

@@ -33,7 +33,7 @@ class StageConfig:
     Which clips: `clips` is `all`, `coarse` or `fine` (an entry in that MERR file), `labelled` (a label in the
     manifest), or the name of a list given with `--list NAME=FILE`. `sample_ratios` maps such sets to their
     share of an epoch's examples; without it every clip comes once. `labels_from` takes the labels of a list,
-    such as pseudo-labels, instead of the manifest's.
+    such as pseudo-labels, instead of the manifest's. Clips of the labels in `leave_out` are not trained on.
 
     Which questions: `labels` replaces the recipe's label set in this stage. `neutral_free` is the share of
     questions about clips of another class that leave `neutral` out of the labels they name.
@@ -58,6 +58,7 @@ class StageConfig:
     clips: str = "all"
     sample_ratios: Mapping[str, float] = field(default_factory=dict)
     labels_from: str = ""
+    leave_out: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
     neutral_free: float = 0.0
     fixed_instruction: bool = False
