@@ -1,4 +1,4 @@
-"""`emo weights`: encoder weights onto this machine, from the hub or from files of the original authors."""
+"""`emo weights`: weights onto this machine, from the hub or from files of the original authors, and back."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ from pathlib import Path
 
 import click
 
-from emo.cli.console import print_json, voice
+from emo.cli.console import print_json, quieten_transformers, voice
 
 EXIT_NOT_FETCHED = 2
+ENCODERS = ("eva", "mae", "videomae")
+STAGES = ("emotion-llama", "minigpt-v2")
 
 
 @click.group()
 def weights() -> None:
-    """Fetch and convert encoder weights."""
+    """Fetch, convert, export and merge weights of encoders and of the LLaMA stage."""
 
 
 @weights.command()
@@ -64,30 +66,141 @@ def get(
 
 
 @weights.command()
-@click.argument("encoder", type=click.Choice(["eva", "mae", "videomae"]))
+@click.argument("kind", type=click.Choice([*ENCODERS, *STAGES]))
 @click.argument("file", type=click.Path(exists=True, dir_okay=False))
 @click.argument("out", required=False, type=click.Path(file_okay=False))
+@click.option("--base", default="", help="LLaMA-2-chat under emotion-llama and minigpt-v2, directory or id.")
+@click.option("--alpha", type=click.IntRange(1), help="LoRA alpha of those two.  [default: rank / 4]")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
-def convert(encoder: str, file: str, out: str | None, as_json: bool) -> None:
-    """Convert FILE, a .pth of the original code, into weights of the paper preset in OUT.
+@click.pass_context
+def convert(
+    ctx: click.Context, kind: str, file: str, out: str | None, base: str, alpha: int | None, as_json: bool
+) -> None:
+    """Convert FILE, a .pth of the original code, into a folder OUT. Nothing in FILE is executed.
 
-    OUT is by default where the paper preset is looked for. Nothing in FILE is executed.
+    An encoder becomes weights of the paper preset, by default where those are looked for. emotion-llama
+    becomes a checkpoint that answers, minigpt-v2 one to start training from.
 
     \b
     emo weights convert eva eva_vit_g.pth
-    emo weights convert mae mae_pretrain_vit_large.pth weights/mae
+    emo weights convert emotion-llama checkpoint_best.pth runs/released --base models/llama-2-7b-chat
+    emo weights convert minigpt-v2 minigptv2_checkpoint.pth runs/minigpt --base models/llama-2-7b-chat
     """
+    if kind in ENCODERS:
+        if base or alpha:
+            raise click.UsageError(f"--base and --alpha are of {' and '.join(STAGES)}; {kind} has no LLaMA.")
+        folder, files = _encoder(kind, Path(file), out)
+        notes = {}
+    else:
+        if out is None:
+            raise click.UsageError(f"OUT is missing: the folder that {kind} is converted to.")
+        folder = Path(out)
+        files, notes = _stage(ctx, kind, Path(file), folder, base, alpha)
+    if as_json:
+        print_json({"kind": kind, "folder": str(folder), "sha256": files, **notes})
+        return
+    for name, digest in files.items():
+        click.echo(f"{folder / name}  sha256 {digest}")
+
+
+def _encoder(kind: str, file: Path, out: str | None) -> tuple[Path, dict[str, str]]:
     from emo.extractors.fetch import convert as run
     from emo.extractors.registry import preset_source
     from emo.extractors.weights import weights_folder
 
-    folder = Path(out) if out else weights_folder(encoder, "paper")
-    files = run(encoder, Path(file), folder, preset_source(encoder, "paper"))
+    folder = Path(out) if out else weights_folder(kind, "paper")
+    return folder, run(kind, file, folder, preset_source(kind, "paper"))
+
+
+def _stage(
+    ctx: click.Context, kind: str, file: Path, folder: Path, base: str, alpha: int | None
+) -> tuple[dict[str, str], dict[str, object]]:
+    from emo.pipeline.released import convert_released
+
+    quieten_transformers()
+    card = convert_released(kind, file, folder, base=base, alpha=alpha)
+    origin, lora = card.origin, card.config.lora
+    assert origin is not None
+    speaker = voice(ctx)
+    speaker.note(origin.caution(card.dims))
+    speaker.note(f"LoRA rank {lora.rank}, alpha {lora.alpha}; LLaMA {card.base}")
+    if not card.base_digest:
+        speaker.note(
+            "its bytes are not known here: whatever LLaMA is given later is taken. --base names one."
+        )
+    if origin.fresh:
+        speaker.note(f"no projectors for {', '.join(origin.fresh)}: start with emo train-llm --init-from")
+    notes: dict[str, object] = {
+        "source_sha256": origin.sha256,
+        "rank": lora.rank,
+        "alpha": lora.alpha,
+        "fresh": list(origin.fresh),
+    }
+    return dict(card.files), notes
+
+
+@weights.command()
+@click.argument("kind", type=click.Choice(["emotion-llama", "eva"]))
+@click.argument("folder", type=click.Path(exists=True, file_okay=False))
+@click.argument("file", type=click.Path(dir_okay=False))
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+@click.pass_context
+def export(ctx: click.Context, kind: str, folder: str, file: str, as_json: bool) -> None:
+    """Write FILE, a .pth under the names of the original code, from FOLDER.
+
+    FOLDER is a checkpoint of the LLaMA stage for emotion-llama, converted weights for eva.
+
+    \b
+    emo weights export emotion-llama runs/llm emotion_llama.pth
+    emo weights export eva weights/eva eva_vit_g.pth
+    """
+    from emo.digests import sha256_file
+
+    if kind == "eva":
+        from emo.extractors.eva_convert import export as export_eva
+
+        export_eva(Path(folder), Path(file))
+    else:
+        from emo.llm.official.export import export as export_stage
+
+        lora = export_stage(Path(folder), Path(file)).config.lora
+        voice(ctx).note(f"in the official YAML: lora_r: {lora.rank}, lora_alpha: {lora.alpha}")
+    digest = sha256_file(Path(file))
     if as_json:
-        print_json({"encoder": encoder, "folder": str(folder), "sha256": files})
-        return
-    for name, digest in files.items():
-        click.echo(f"{folder / name}  sha256 {digest}")
+        print_json({"kind": kind, "file": file, "sha256": digest})
+    else:
+        click.echo(f"{file}  sha256 {digest}")
+
+
+@weights.command()
+@click.argument("folder", type=click.Path(exists=True, file_okay=False))
+@click.argument("out", type=click.Path(file_okay=False))
+@click.option("--base", help="Where the LLaMA is now.  [default: where it was in training]")
+@click.option(
+    "--dtype",
+    type=click.Choice(["float32", "bfloat16", "float16"]),
+    default="float32",
+    show_default=True,
+    help="Of the sum. Half precision takes half the room and rounds.",
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+def merge(folder: str, out: str, base: str | None, dtype: str, as_json: bool) -> None:
+    """Merge the adapter of the checkpoint FOLDER into its LLaMA: OUT/llama loads as any LLaMA does.
+
+    OUT itself is a checkpoint that answers as FOLDER does.
+
+    \b
+    emo weights merge runs/llm runs/merged
+    emo weights merge runs/llm runs/merged --dtype bfloat16
+    """
+    from emo.llm.merge import merge_checkpoint
+
+    quieten_transformers()
+    llama = merge_checkpoint(Path(folder), Path(out), base=base, dtype=dtype)
+    if as_json:
+        print_json({"folder": out, "llama": str(llama), "dtype": dtype})
+    else:
+        click.echo(f"{llama}: a plain LLaMA. {out}: emo predict CLIP --model {out}")
 
 
 def _report(

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from emo.config.llm import SLOTS, LoraSettings
+from emo.config.llm import LoraSettings
 from emo.digests import sha256_file
 from emo.errors import CheckpointError
 from emo.heads.batches import Source
@@ -21,32 +21,8 @@ from emo.llm.official.origin import Origin
 from emo.pipeline.released import convert_released
 
 KEYS = Path(__file__).parents[3] / "../shared/golden/processors/official_checkpoint_keys.json"
-RANK, HIDDEN, LAYERS = 8, 32, 2
+RANK, HIDDEN = 8, 32
 LAYER = "llama_model.base_model.model.model.layers"
-
-
-@pytest.fixture
-def base_folder(base, tmp_path):
-    base.llama.save_pretrained(tmp_path / "base")
-    base.tokenizer.save_pretrained(tmp_path / "base")
-    return tmp_path / "base"
-
-
-@pytest.fixture
-def state(kit):
-    """The trained part of an official state dict for the tiny base, dead head and buffers included."""
-    generator = torch.Generator().manual_seed(0)
-    heads = {"q_proj": 32, "v_proj": 16}
-    shapes = {}
-    for layer in range(LAYERS):
-        for name, width in heads.items():
-            shapes[f"{LAYER}.{layer}.self_attn.{name}.lora_A.weight"] = (RANK, HIDDEN)
-            shapes[f"{LAYER}.{layer}.self_attn.{name}.lora_B.weight"] = (width, RANK)
-    dims = kit.dims
-    widths = {slot: dims.get(slot, dims["eva"] * (4 if slot == "eva_patches" else 1)) for slot in SLOTS}
-    for name, slot in PROJECTORS.items():
-        shapes |= {f"{name}.weight": (HIDDEN, widths[slot]), f"{name}.bias": (HIDDEN,)}
-    return {name: torch.randn(shape, generator=generator) for name, shape in shapes.items()}
 
 
 def with_the_dead(state):
