@@ -1,4 +1,4 @@
-"""The ablation from clips to rows: what a set lacks it never reads. A step of training: figures mean nothing."""
+"""The ablation from clips to rows: what a set lacks it never reads. One step of training: no figures."""
 
 from dataclasses import replace
 
