@@ -90,3 +90,13 @@ def test_a_feature_that_no_training_clip_has_is_refused(kit):
     batch.masks["mae"][:] = False
     with pytest.raises(ConfigError, match="mae: none of the 5 training clips"):
         Standardiser.fit(batch)
+
+
+def test_modality_dropout_by_feature_leaves_the_others_alone(kit):
+    batch = kit.batch(40, DIMS, absent=0.3)
+    rates = dict.fromkeys(batch.names, 0.0) | {batch.names[0]: 1.0}
+    dropped = drop_modalities(batch, rates, torch.Generator().manual_seed(0))
+    for name in batch.names[1:]:
+        assert torch.equal(dropped.masks[name], batch.masks[name])
+    others = torch.stack([batch.masks[name] for name in batch.names[1:]]).any(dim=0)
+    assert torch.equal(dropped.masks[batch.names[0]], batch.masks[batch.names[0]] & ~others)
