@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+import numpy as np
 from numpy.random import Generator
 
 from emo.errors import ConfigError
@@ -23,8 +24,7 @@ from emo.llm.prompts import TASKS, Prompt, Slot, Task, Template, instruction
 T = TypeVar("T")
 
 EXPLAIN = "explain"
-OTHER_TASKS = ("emotion", "caption", "reason")
-EXPLANATIONS = 0.35  # share of documents that explain a stated label, where a reason is written
+TASK_SHARES = {"emotion": 0.33, "caption": 0.16, "reason": 0.16, EXPLAIN: 0.35}
 COMMON = 0.4  # a word in the clues of more than this share of clips tells nothing
 WHOLE_PHRASE = 0.3  # share of the clues that stand there in full
 LABEL_HINTS = 0.2  # share of the hints that are a label's own name; none where a label is stated
@@ -58,7 +58,6 @@ class ClueWriter:
         self._labels, self._template = tuple(labels), template
         self._purity, self._most = purity, most
         self._common = _common_words(texts)
-        self._others = [TASKS[name] for name in OTHER_TASKS]
         self._said = [text.text for text in texts]
         self._by_label = {
             label: [one for one in texts if one.label == label and one.clues] for label in labels
@@ -94,11 +93,14 @@ class ClueWriter:
         The stated label is any, not the clip's: were it more often the clip's, the label could be guessed
         from the rest of the reason, and a base settles for that.
         """
-        if clip.reason and rng.random() < EXPLANATIONS:
-            label = _pick(rng, self._labels)
-            return TASKS[EXPLAIN], label, re.sub(rf"\b{re.escape(clip.label)}\b", label, clip.reason)
-        task = _pick(rng, [task for task in self._others if clip.answer(task.target)])
-        return task, clip.label, clip.answer(task.target)
+        shares = {name: share for name, share in TASK_SHARES.items() if clip.answer(TASKS[name].target)}
+        chances = np.array(list(shares.values()))
+        task = TASKS[str(rng.choice(list(shares), p=chances / chances.sum()))]
+        answer = clip.answer(task.target)
+        if task.name != EXPLAIN:
+            return task, clip.label, answer
+        label = _pick(rng, self._labels)
+        return task, label, re.sub(rf"\b{re.escape(clip.label)}\b", label, answer)
 
     def _filled(self, prompt: Prompt, clip: ClipTexts, naming: float, rng: Generator) -> tuple[str, ...]:
         """The prompt with every slot turned into the words of hints, a share `naming` of them labels."""
