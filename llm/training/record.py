@@ -17,6 +17,8 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any, cast
 
+import torch
+
 from emo.cache import fsops
 from emo.canonical import Json, sha256_json
 from emo.config.llm import LlmConfig
@@ -30,7 +32,7 @@ RECORD, SETTINGS, LOCK = "run.json", "recipe.json", "run.lock"
 FORMAT = 1
 RUNNING, STOPPED, FINISHED, FAILED = "running", "stopped", "finished", "failed"
 BRIEF = 40  # characters of a value in a message
-PACKAGES = ("emo-toolkit", "torch", "transformers", "peft", "safetensors")
+PACKAGES = ("emo-toolkit", "transformers", "peft", "safetensors")
 
 
 def identity(
@@ -74,15 +76,20 @@ def _clips(clips: Sequence[ClipTexts]) -> dict[str, Json]:
 
 def versions() -> dict[str, Json]:
     """What computes: versions of Python and of the packages that decide the numbers."""
-    return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
+    return {
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        **{name: version(name) for name in PACKAGES},
+    }
 
 
 class RunRecord:
-    """run.json of a folder, written anew with every change."""
+    """run.json of a folder, written anew with every change; only in memory where it `writes` not."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, writes: bool = True) -> None:
         """ConfigError where the folder's run.json cannot be read."""
         self.folder = folder
+        self._writes = writes
         self._data: dict[str, Any] = {}
         file = folder / RECORD
         if file.exists():
@@ -159,8 +166,9 @@ class RunRecord:
             "sessions": [*self._data.get("sessions", []), {"started": _now(), "status": RUNNING}],
         }
         recipe = {**settings, "stages": {name: stage["settings"] for name, stage in stages.items()}}
-        _write_json(self.folder / SETTINGS, recipe)
         self._write()
+        if self._writes:
+            _write_json(self.folder / SETTINGS, recipe)
         changed = _differences(before or now, now, "")
         return [f"{key} was {then} before and is {here} now" for key, then, here in changed]
 
@@ -180,7 +188,8 @@ class RunRecord:
         self._write()
 
     def _write(self) -> None:
-        _write_json(self.folder / RECORD, self._data)
+        if self._writes:
+            _write_json(self.folder / RECORD, self._data)
 
 
 @contextmanager
