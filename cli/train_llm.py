@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 import click
 
 from emo.cli.console import Voice, print_json, quieten_transformers, voice
+from emo.cli.hardware_options import hardware_options
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from emo.config.hardware import HardwareConfig
     from emo.config.llm import LlmConfig
     from emo.llm.training.events import StageEvent, Validated
     from emo.llm.training.runs import RunStarted
@@ -48,14 +50,7 @@ if TYPE_CHECKING:
 @click.option("--recipe", default="tiny", show_default=True, help="A recipe's name or a YAML file.")
 @click.option("--out", type=click.Path(file_okay=False), default="runs/llm", show_default=True)
 @click.option("--seed", type=int, default=0, show_default=True)
-@click.option("--device", default="cpu", show_default=True, help="cpu, cuda or cuda:N.")
-@click.option(
-    "--dtype",
-    type=click.Choice(["float32", "bfloat16", "float16"]),
-    default="float32",
-    show_default=True,
-    help="Of the frozen LLaMA.",
-)
+@hardware_options
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 @click.pass_context
 def train_llm(
@@ -71,8 +66,7 @@ def train_llm(
     recipe: str,
     out: str,
     seed: int,
-    device: str,
-    dtype: str,
+    hardware: HardwareConfig,
     as_json: bool,
 ) -> None:
     """Train projectors and LoRA of the LLaMA stage on cached features; no encoder is loaded.
@@ -108,9 +102,7 @@ def train_llm(
     texts = read_texts(merr_folder(manifest, merr), clips, named_lists(lists))
     clips = with_known_labels(clips, texts)
     spaces = {} if features == "none" else spaces_named(open_cache(Path(cache)), features)
-    events = run_llm(
-        clips, texts, spaces, base, config, Path(out), seed=seed, start=start, device=device, dtype=dtype
-    )
+    events = run_llm(clips, texts, spaces, base, config, Path(out), seed=seed, start=start, hardware=hardware)
     summary = _follow(voice(ctx), events, config)
     if as_json:
         print_json({"out": out, "base": base, "recipe": recipe, "seed": seed, **summary})
@@ -148,8 +140,10 @@ def _follow(
     with speaker.meter("train-llm") as meter:
         for event in events:
             match event:
-                case RunStarted(counts):
+                case RunStarted(counts, fresh):
                     speaker.note(counts.sentence())
+                    if fresh:
+                        speaker.note(f"not in the checkpoint of --init-from, started fresh: {', '.join(fresh)}")
                     summary["trainable"] = {"lora": counts.lora, "projectors": counts.projectors}
                 case StepDone():
                     meter.update(before + event.step, total, f"{event.stage}, loss {event.loss:.3f}")

@@ -30,6 +30,7 @@ from emo.llm.build import assemble
 from emo.llm.model import EmotionLlama
 from emo.llm.official.origin import Origin
 from emo.llm.recipe import config_from, config_to_json
+from emo.llm.sharding import whole
 from emo.llm.weight_files import read_tensors, refuse_misfit, verify_files, write_tensors
 from emo.spec import FeatureSpec
 
@@ -78,15 +79,19 @@ class AdapterFiles(NamedTuple):
     tensors: Mapping[str, Tensor]
 
 
-def save_checkpoint(model: EmotionLlama, card: Card, folder: Path) -> None:
-    """Write what was trained into `folder`; a merged `card` says that there is no adapter any more."""
+def save_checkpoint(model: EmotionLlama, card: Card, folder: Path, *, writes: bool = True) -> None:
+    """Write what was trained into `folder`; a merged `card` says that there is no adapter any more.
+
+    Where adapters are sharded over ranks, every rank calls this and only the one that `writes` does so.
+    """
     tensors = {f"projectors.{name}": value for name, value in model.projectors.state_dict().items()}
     if model.standardiser is not None:
         tensors |= {f"standardiser.{name}": value for name, value in model.standardiser.tensors().items()}
     adapter = None
     if not card.merged:
         adapter = AdapterFiles(cast(Any, model.llama).peft_config["default"], _adapter_of(model))
-    write_checkpoint(folder, card, tensors, adapter)
+    if writes:
+        write_checkpoint(folder, card, tensors, adapter)
 
 
 def write_checkpoint(
@@ -208,9 +213,8 @@ def _load_adapter(model: EmotionLlama, card: Card, folder: Path) -> None:
 def _adapter_of(model: EmotionLlama) -> dict[str, Tensor]:
     from peft import get_peft_model_state_dict
 
-    return cast(
-        dict[str, Tensor], get_peft_model_state_dict(cast(Any, model.llama), save_embedding_layers=False)
-    )
+    tensors = get_peft_model_state_dict(cast(Any, model.llama), save_embedding_layers=False)
+    return {name: whole(value) for name, value in tensors.items()}
 
 
 def refuse_other_features(card: Card, sources: Mapping[str, Source]) -> None:

@@ -16,6 +16,24 @@ from emo.llm.training.events import StageEvent, as_row
 METRICS = "metrics.jsonl"
 
 
+class NoMetrics:
+    """Stands for the file on ranks that do not write it."""
+
+    length = 0
+
+    def __enter__(self) -> NoMetrics:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def write(self, event: StageEvent) -> None:
+        """Nothing."""
+
+    def sync(self) -> None:
+        """Nothing."""
+
+
 class Metrics:
     """The open file, cut to its first `length` bytes."""
 

@@ -7,6 +7,7 @@ Test clips are not even a parameter.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -15,6 +16,7 @@ import torch
 
 from emo.canonical import Json
 from emo.clip import Clip
+from emo.config.hardware import HardwareConfig
 from emo.config.llm import LlmConfig
 from emo.errors import ConfigError
 from emo.heads.splits import split_clips
@@ -28,11 +30,13 @@ from emo.llm.model import EmotionLlama, ParameterCounts
 from emo.llm.prompts import template_named
 from emo.llm.recipe import config_to_json
 from emo.llm.training.course import Course
+from emo.llm.training.distributed import ALONE, Crew, assembled
 from emo.llm.training.events import StageEvent
-from emo.llm.training.underway import STATES, RunUnderWay
+from emo.llm.training.hardware import prepare
 from emo.llm.training.record import RunRecord, alone_in, identity
 from emo.llm.training.saving import remove
 from emo.llm.training.stopping import Stop
+from emo.llm.training.underway import STATES, RunUnderWay
 from emo.records import usable
 
 if TYPE_CHECKING:
@@ -41,9 +45,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class RunStarted:
-    """The model is built: how many parameters are trained."""
+    """The model is built: how many parameters are trained, and which slots the starting checkpoint, a
+    partial one, left fresh."""
 
     counts: ParameterCounts
+    fresh: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,8 +91,7 @@ def run_llm(
     *,
     seed: int,
     start: Path | None = None,
-    device: str = "cpu",
-    dtype: str = "float32",
+    hardware: HardwareConfig | None = None,
     manner: Manner | None = None,
 ) -> Iterator[RunStarted | StageEvent]:
     """Train on the clips' train split, choose on val; test clips are left alone.
@@ -109,8 +114,23 @@ def run_llm(
     valid = [by_id[clip.clip_id] for clip in splits.val if clip.clip_id in by_id]
     arrays = slot_arrays(tuple(spaces), config.arrays)
     features = open_features(spaces, [text.clip_id for text in (*train, *valid)], arrays, missing_ok=True)
-    loaded = load_base(base, dtype=dtype, device=device)
-    yield from run_stages(loaded, features, train, valid, config, out, seed=seed, start=start, manner=manner)
+    hardware = hardware or HardwareConfig()
+    with assembled(hardware) as crew:
+        device = "cpu" if crew.sliced else str(crew.device)  # layer by layer to the ranks, later
+        loaded = load_base(base, dtype=hardware.dtype, device=device, bits=hardware.bits)
+        yield from run_stages(
+            loaded,
+            features,
+            train,
+            valid,
+            config,
+            out,
+            seed=seed,
+            start=start,
+            hardware=hardware,
+            crew=crew,
+            manner=manner,
+        )
 
 
 def has_features(clip: Clip, spaces: Mapping[str, FeatureSpace]) -> bool:
@@ -129,6 +149,8 @@ def run_stages(
     *,
     seed: int,
     start: Path | None = None,
+    hardware: HardwareConfig | None = None,
+    crew: Crew = ALONE,
     manner: Manner | None = None,
 ) -> Iterator[RunStarted | StageEvent]:
     """Train the stages of `config` in order and save each under `out`, the last one as `out` itself too.
@@ -143,7 +165,7 @@ def run_stages(
             "no training clip has both texts and features. Check the ids of --merr and --cache."
         )
     refuse_empty_stages(train, valid, config.stages, config.labels)
-    manner = manner or Manner()
+    manner, hardware = manner or Manner(), hardware or HardwareConfig()
     mine = identity(
         config,
         seed=seed,
@@ -153,14 +175,15 @@ def run_stages(
         valid=valid,
         start=None if start is None or _is_in(start, out) else directory_digest(start),
     )
-    with alone_in(out):
-        record = _record(out, mine, config, start, manner)
+    with alone_in(out) if crew.is_first else nullcontext():
+        record = _record(out, mine, config, start, manner, writes=crew.is_first)
         model = new_model(base, features, [clip.clip_id for clip in train], config, seed=seed)
         over = [name for name in config.stages if name in record.done]
         beginning = out / over[-1] if over else start
         if beginning is not None:
             refuse_other_features(read_card(beginning), features.sources)
-            load_weights(model, beginning)
+        fresh = () if beginning is None else load_weights(model, beginning)
+        prepare(model, hardware, crew)
         course = Course(
             model=model,
             features=features,
@@ -171,6 +194,7 @@ def run_stages(
             max_answer_tokens=config.max_answer_tokens,
             official_text=config.official_text,
             seed=seed,
+            crew=crew,
         )
         card = Card(
             config=config,
@@ -180,19 +204,27 @@ def run_stages(
             base_digest=base.digest,
             seed=seed,
         )
-        notes = record.begin(mine, config, _circumstances(model), manner.options)
-        yield RunStarted(model.counts())
+        crew.barrier()  # every rank has read run.json before the first one writes it
+        notes = record.begin(mine, config, _circumstances(model, hardware, crew), manner.options)
+        yield RunStarted(model.counts(), fresh)
         yield from RunUnderWay(course, card, record, manner.save_every, manner.stop).events(notes)
 
 
 def _record(
-    out: Path, mine: Mapping[str, Json], config: LlmConfig, start: Path | None, manner: Manner
+    out: Path,
+    mine: Mapping[str, Json],
+    config: LlmConfig,
+    start: Path | None,
+    manner: Manner,
+    *,
+    writes: bool,
 ) -> RunRecord:
     """The folder's record, where it can take this run."""
-    record = RunRecord(out)
+    record = RunRecord(out, writes=writes)
     if manner.fresh:
         record.start_over(mine, list(config.stages))
-        remove(out / STATES)
+        if writes:
+            remove(out / STATES)
     elif record.is_new and (out / CARD).exists() and not (start is not None and _is_in(start, out)):
         raise ConfigError(
             f"{out} holds a checkpoint but no record of its run. Give another --out, or --fresh to start "
@@ -208,11 +240,14 @@ def _is_in(start: Path, out: Path) -> bool:
     return start.resolve().parent == out.resolve()
 
 
-def _circumstances(model: EmotionLlama) -> dict[str, Json]:
+def _circumstances(model: EmotionLlama, hardware: HardwareConfig, crew: Crew) -> dict[str, Json]:
     """What a run may change from one process to the next, at the price of the last bits of its numbers."""
     device = model.device.type
     return {
         "device": device,
         "dtype": str(next(model.words.parameters()).dtype).removeprefix("torch."),
+        "ranks": crew.ranks,
+        "strategy": hardware.strategy if crew.ranks > 1 else None,
+        "bits": hardware.bits,
         "threads": torch.get_num_threads() if device == "cpu" else None,
     }

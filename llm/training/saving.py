@@ -71,7 +71,7 @@ class States:
         found = None
         for name in reversed(self._named()):
             try:
-                found = self._read(name)
+                found = self.read(name)
                 break
             except (OSError, ValueError, SafetensorError) as error:
                 notes.append(f"{self.folder / name} is passed over: {error}")
@@ -95,7 +95,8 @@ class States:
             if other.startswith("step-") and other > name:
                 remove(self.folder / other)
 
-    def _read(self, name: str) -> Saved:
+    def read(self, name: str) -> Saved:
+        """The state of that name; OSError, ValueError or SafetensorError where it is not as written."""
         folder = self.folder / name
         lines = (folder / SUMS).read_text(encoding="utf-8").splitlines()
         sums = {file: digest for digest, file in (line.split("  ", 1) for line in lines)}
