@@ -143,7 +143,7 @@ def _follow(
                 case RunStarted(counts, fresh):
                     speaker.note(counts.sentence())
                     if fresh:
-                        speaker.note(f"not in the checkpoint of --init-from, started fresh: {', '.join(fresh)}")
+                        speaker.note(f"not in --init-from, started fresh: {', '.join(fresh)}")
                     summary["trainable"] = {"lora": counts.lora, "projectors": counts.projectors}
                 case StepDone():
                     meter.update(before + event.step, total, f"{event.stage}, loss {event.loss:.3f}")

@@ -90,7 +90,7 @@ def convert(
         if base or alpha:
             raise click.UsageError(f"--base and --alpha are of {' and '.join(STAGES)}; {kind} has no LLaMA.")
         folder, files = _encoder(kind, Path(file), out)
-        notes = {}
+        notes: dict[str, object] = {}
     else:
         if out is None:
             raise click.UsageError(f"OUT is missing: the folder that {kind} is converted to.")

@@ -1,0 +1,74 @@
+"""Training that begins with converted weights: what they hold is loaded, the rest is said to start fresh."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from emo.config.llm import LoraSettings
+from emo.errors import CheckpointError
+from emo.llm.base import load_base
+from emo.llm.build import new_model
+from emo.llm.checkpoint import load_checkpoint
+from emo.llm.official.convert import convert, fresh_slots
+from emo.llm.official.origin import Origin
+from emo.llm.training.runs import RunStarted, run_stages
+
+
+@pytest.fixture
+def recipe(config):
+    """Two steps with no learning rate to speak of, so that what was loaded can still be seen."""
+    stage = replace(config.stages["coarse"], peak_lr=1e-12, min_lr=1e-13, warmup_lr=1e-13)
+    lora = LoraSettings(rank=8, alpha=2)
+    return replace(config, lora=lora, standardise=False, projector_scale=None, stages={"coarse": stage})
+
+
+def converted(kind, state, base_folder, out):
+    origin = Origin(kind=kind, file=f"{kind}.pth", sha256="0", fresh=fresh_slots(kind))
+    convert(state, origin, out, base=str(base_folder))
+    return out
+
+
+def train(base_folder, features, texts, recipe, out, start):
+    loaded = load_base(str(base_folder))
+    return list(run_stages(loaded, features, texts[:24], texts[24:30], recipe, out, seed=1, start=start))
+
+
+@pytest.mark.parametrize("kind", ["emotion-llama", "minigpt-v2"])
+def test_a_run_begins_with_converted_weights(kind, state, base_folder, features, texts, recipe, tmp_path):
+    held = state if kind == "emotion-llama" else {
+        name: value for name, value in state.items() if "lora_" in name or name.startswith("llama_proj")
+    }  # fmt: skip
+    start = converted(kind, held, base_folder, tmp_path / "start")
+    events = train(base_folder, features, texts, recipe, tmp_path / "run", start)
+    assert isinstance(events[0], RunStarted)
+    assert events[0].fresh == fresh_slots(kind)
+    trained = load_checkpoint(tmp_path / "run")
+    assert trained.card.origin is None
+    assert trained.card.sources == features.sources
+    fresh = new_model(load_base(str(base_folder)), features, ["clip0"], recipe, seed=1)
+    for slot, name in (("eva_patches", "llama_proj"), ("mae", "feats_llama_proj1")):
+        expected = (
+            fresh.projectors[slot].linear.weight if slot in fresh_slots(kind) else state[f"{name}.weight"]
+        )
+        torch.testing.assert_close(trained.model.projectors[slot].linear.weight, expected, rtol=0, atol=1e-6)
+    adapted = dict(trained.model.llama.named_parameters())
+    value = adapted["base_model.model.model.layers.1.self_attn.v_proj.lora_B.default.weight"]
+    official = "llama_model.base_model.model.model.layers.1.self_attn.v_proj.lora_B.weight"
+    torch.testing.assert_close(value, state[official], rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"lora": LoraSettings(rank=8, alpha=8)}, "lora.alpha: 2"),
+        ({"lora": LoraSettings(rank=4, alpha=2)}, r"lora_A.weight is \(8, 32\), not \(4, 32\)"),
+        ({"standardise": True}, "standardise: false"),
+    ],
+)
+def test_a_recipe_of_another_form_is_refused(
+    change, told, state, base_folder, features, texts, recipe, tmp_path
+):
+    start = converted("emotion-llama", state, base_folder, tmp_path / "start")
+    with pytest.raises(CheckpointError, match=told):
+        train(base_folder, features, texts, replace(recipe, **change), tmp_path / "run", start)
