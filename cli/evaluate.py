@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from emo.cli.console import print_json, quieten_transformers
-from emo.cli.model_options import loaded, model_options
+from emo.cli.console import print_json, quieten_transformers, voice
+from emo.cli.model_options import loaded, model_options, note_unknown
 from emo.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -38,7 +38,9 @@ if TYPE_CHECKING:
 @click.option("--out", type=click.Path(file_okay=False), help="Folder for report.html and its figures.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the bootstrap.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+@click.pass_context
 def evaluate(
+    ctx: click.Context,
     model: str,
     cache: str,
     force: bool,
@@ -78,6 +80,7 @@ def evaluate(
         raise ConfigError(f"{manifest}: no clips in split {chosen!r}. `--split all` takes every clip.")
     system = loaded(model, loading, force=force)
     spaces = spaces_of(system, open_cache(cache), force=force)
+    note_unknown(voice(ctx), system, spaces)
     title, how = f"{model} on {chosen}", " ".join(["emo", *sys.argv[1:]])
     if published:
         found = reproduce(system, published, clips, spaces, seed=seed)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
+    from emo.cache import Space
+    from emo.cli.console import Voice
     from emo.config.decoding import Decoding
     from emo.pipeline.systems import System
 
@@ -51,3 +53,12 @@ def loaded(model: str, loading: dict[str, Any], *, force: bool, decoding: Decodi
     from emo.pipeline.systems import REASONS, load_system
 
     return load_system(Path(model), force=force, decoding=decoding or REASONS, **loading)
+
+
+def note_unknown(speaker: Voice, system: System, spaces: Mapping[str, Space]) -> None:
+    """Say which features are taken as they are, because the model does not say what it was trained on."""
+    taken = [space.name for name, space in spaces.items() if name not in system.sources]
+    if taken:
+        speaker.note(
+            f"the model does not say which features it was trained on; taken as they are: {', '.join(taken)}"
+        )

@@ -6,12 +6,12 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
 from emo.cli.console import SCHEMA_VERSION, Steps, quieten_transformers, voice
-from emo.cli.model_options import loaded, model_options
+from emo.cli.model_options import loaded, model_options, note_unknown
 from emo.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -71,7 +71,6 @@ def predict(
     """
     from emo.config.decoding import Decoding
     from emo.pipeline.answer_file import AnswerFile
-    from emo.pipeline.calibration import model_digest
     from emo.pipeline.predict import clips_named, prepare
     from emo.pipeline.systems import answer_all
 
@@ -82,8 +81,8 @@ def predict(
     quieten_transformers()
     chosen = clips_named(clips, text)
     system = loaded(model, loading, force=force, decoding=Decoding(**decoding))
-    digest = model_digest(Path(model))
-    with AnswerFile(Path(out), digest) if out else nullcontext() as file:
+    run = _run_digest(Path(model), abstain_below=abstain_below, reasons=not no_reasons, **decoding)
+    with AnswerFile(Path(out), run) if out else nullcontext() as file:
         done = file.done if file is not None else frozenset()
         todo = [clip for clip in chosen if clip.clip_id not in done]
         if done:
@@ -98,13 +97,14 @@ def predict(
                 on_progress=lambda event: steps.show("extract", event.done, event.total, event.clip_id),
             )
             steps.close()
+            note_unknown(voice(ctx), system, ready.spaces)
             if stream:
                 _read_along(ready, abstain_below)
                 return
             answers = answer_all(system, ready.clips, ready.spaces, reasons=not no_reasons)
             for number, answer in enumerate(answers, start=1):
                 shown = answer.unless_below(abstain_below)
-                row = {"schema_version": SCHEMA_VERSION, "model": digest, **shown.to_json()}
+                row = {"schema_version": SCHEMA_VERSION, "run": run, **shown.to_json()}
                 if file is not None:
                     file.write(row)
                     steps.show("answers", number, len(todo), shown.clip_id)
@@ -114,6 +114,16 @@ def predict(
                     click.echo("\n".join(_lines(shown)))
             if embeddings:
                 _store(steps, ready, chosen, Path(model), embeddings)
+
+
+def _run_digest(model: Path, **settings: object) -> str:
+    """What tells these answers from those of other weights or settings: 16 hex digits."""
+    from emo.canonical import Json, sha256_json
+    from emo.pipeline.calibration import FILE, weight_digests
+
+    calibrated = (model / FILE).read_text(encoding="utf-8") if (model / FILE).exists() else ""
+    decides = {"weights": weight_digests(model), "calibration": calibrated, **settings}
+    return sha256_json(cast(Json, decides))[:16]
 
 
 def _lines(answer: Answer) -> Iterator[str]:
@@ -130,8 +140,9 @@ def _read_along(ready: Prepared, abstain_below: float) -> None:
 
     for clips, batch in batches(ready.system, ready.clips, ready.spaces, size=1):
         (answer,) = ready.system.answers(clips, batch, reasons=False)
-        click.echo("\n".join(_lines(answer.unless_below(abstain_below))))
-        if isinstance(ready.system, LlamaSystem):
+        shown = answer.unless_below(abstain_below)
+        click.echo("\n".join(_lines(shown)))
+        if isinstance(ready.system, LlamaSystem) and not shown.abstained:
             click.echo("  ", nl=False)
             for piece in ready.system.reason_pieces(clips[0], batch, answer):
                 click.echo(piece, nl=False)

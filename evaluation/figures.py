@@ -91,23 +91,18 @@ def curves_figure(
 def reliability_figure(scores: CalibrationScores, title: str = "") -> Figure:
     """Accuracy by confidence in the bins of the calibration error, with the clips in each bin below.
 
-    The share that is missing to the diagonal, or above it, is drawn from the bar to the diagonal.
+    A mark shows the mean confidence of a bin; the line from it to the bar is the bin's gap.
     """
     figure = Figure(figsize=(4.8, 4.9), layout="constrained")
     above, below = figure.subplots(2, 1, height_ratios=(4, 1), sharex=True)
     filled = [each for each in scores.bins if each.clips]
     middle = [(each.low + each.high) / 2 for each in filled]
     width = 0.92 / len(scores.bins)
-    above.bar(middle, [each.accuracy for each in filled], width=width, color=LINES[0], label="accuracy")
-    above.bar(
-        middle,
-        [each.confidence - each.accuracy for each in filled],
-        bottom=[each.accuracy for each in filled],
-        width=width,
-        color=LINES[1],
-        alpha=0.35,
-        label="gap to confidence",
-    )
+    accuracy, confidence = [each.accuracy for each in filled], [each.confidence for each in filled]
+    above.bar(middle, accuracy, width=width, color=LINES[0], label="accuracy")
+    left, right = [place - width / 2 for place in middle], [place + width / 2 for place in middle]
+    above.hlines(confidence, left, right, LINES[1], linewidth=2.5, label="confidence")
+    above.vlines(middle, accuracy, confidence, LINES[1], linewidth=1)
     above.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=(0, (4, 3)))
     above.set_ylim(0, 1)
     above.set_ylabel("accuracy", color=MUTED)

@@ -19,11 +19,11 @@ class AnswerFile:
     """Appends rows to `path`. `done` are the ids of the clips that it held when it was opened.
 
     A last line that a kill tore is cut off: its clip is answered again. ConfigError where another line is
-    no answer, or the answers are those of another model than `model`.
+    no answer, or was answered by other weights or settings: its key `run` is not `run`.
     """
 
-    def __init__(self, path: Path, model: str) -> None:
-        self._model = model
+    def __init__(self, path: Path, run: str) -> None:
+        self._run = run
         path.parent.mkdir(parents=True, exist_ok=True)
         self._stream = path.open("ab+")
         whole = self._cut_torn_line()
@@ -46,14 +46,14 @@ class AnswerFile:
     def _clip_id(self, path: Path, number: int, line: bytes) -> str:
         try:
             row = json.loads(line)
-            clip_id, model = str(row["clip_id"]), row["model"]
+            clip_id, run = str(row["clip_id"]), row["run"]
         except (ValueError, KeyError, TypeError) as error:
             raise ConfigError(
                 f"{path}: line {number} is no answer: {error!r}. Name another --out."
             ) from error
-        if model != self._model:
+        if run != self._run:
             raise ConfigError(
-                f"{path}: line {number} is an answer of the model {model}, this one is {self._model}. "
+                f"{path}: line {number} is of other weights or settings: {run}, not {self._run}. "
                 "Name another file."
             )
         return clip_id

@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from emo.canonical import sha256_json
 from emo.digests import sha256_file
 from emo.errors import CheckpointError
 from emo.evaluation.temperature import Calibration
+from emo.llm.checkpoint import CARD, read_card
 
 FORMAT = 1
 FILE = "calibration.json"
@@ -60,10 +60,6 @@ def write_calibration(
 
 
 def weight_digests(folder: Path) -> dict[str, str]:
-    """SHA-256 of the weight files in `folder`, by name."""
-    return {file.name: sha256_file(file) for file in sorted(folder.glob(WEIGHTS))}
-
-
-def model_digest(folder: Path) -> str:
-    """What tells answers of one trained model from those of another: 16 hex digits over its weights."""
-    return sha256_json(dict(weight_digests(folder)))[:16]
+    """SHA-256 of the weight files in `folder` by name, and of the LLaMA under them as `base`."""
+    digests = {file.name: sha256_file(file) for file in sorted(folder.glob(WEIGHTS))}
+    return digests | ({"base": read_card(folder).base_digest} if (folder / CARD).exists() else {})

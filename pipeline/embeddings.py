@@ -32,7 +32,7 @@ def embeddings_spec(system: LlamaSystem, folder: Path, spaces: Mapping[str, Spac
     layout = ArrayLayout(kind="utterance", dim=system.model.words.weight.shape[1], dtype="float32")
     return FeatureSpec(
         encoder=ENCODER,
-        weights={**weights, "base": system.card.base_digest},
+        weights=weights,
         recipe={
             "template": system.template.name,
             "task": "emotion",

@@ -105,7 +105,7 @@ def _calibration(report: Report, evaluation: Evaluation, system: System) -> None
     report.section(
         "Calibration",
         "Of answers given with probability p, a share of p should be right. "
-        f"{_calibrated(system)} Bars show accuracy; what is missing to the confidence is lighter.",
+        f"{_calibrated(system)} Bars show accuracy, marks the mean confidence.",
     )
     report.images((png_bytes(reliability_figure(found)), f"reliability in {len(found.bins)} bins"))
     report.table(

@@ -68,10 +68,10 @@ class Answer:
         return self.label or max(self.probabilities, key=lambda label: self.probabilities[label])
 
     def unless_below(self, threshold: float) -> Answer:
-        """The answer, or its abstention where its confidence is below `threshold`."""
+        """The answer, or its abstention where its confidence is below `threshold`: no label, no reason."""
         if self.label is None or self.confidence >= threshold:
             return self
-        return replace(self, label=None, abstained=True)
+        return replace(self, label=None, abstained=True, text="")
 
     def to_json(self) -> dict[str, Any]:
         """The object that `emo predict --json` prints on a line; probabilities to six decimals."""
@@ -138,7 +138,10 @@ class HeadSystem:
 
 
 class LlamaSystem:
-    """A trained LLaMA stage: it says a label, and then why. `decoding` is that of the reasons."""
+    """A trained LLaMA stage: it says a label, and then why. `decoding` is that of the reasons.
+
+    A model that was never taught to explain a label that is given is asked the open question instead.
+    """
 
     def __init__(
         self,
@@ -158,6 +161,8 @@ class LlamaSystem:
         self.model, self.card = model.eval(), card
         self.template = template_named(card.config.template)
         self._decoding = decoding
+        trained = {task for stage in card.config.stages.values() for task in stage.tasks}
+        self._reasoning = "explain" if "explain" in trained else "reason"
 
     def scores(self, clips: Sequence[Clip], batch: FeatureBatch) -> NDArray[np.float32]:
         """As System."""
