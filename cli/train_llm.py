@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from emo.cli.console import Voice, print_json, quieten_transformers, voice
+from emo.cli.console import print_json, quieten_transformers, voice
 from emo.cli.hardware_options import hardware_options
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from emo.config.hardware import HardwareConfig
-    from emo.config.llm import LlmConfig
-    from emo.llm.training.events import StageEvent, Validated
-    from emo.llm.training.runs import RunStarted
 
 
 @click.command("train-llm")
@@ -51,6 +47,13 @@ if TYPE_CHECKING:
 @click.option("--out", type=click.Path(file_okay=False), default="runs/llm", show_default=True)
 @click.option("--seed", type=int, default=0, show_default=True)
 @hardware_options
+@click.option("--fresh", is_flag=True, help="Start over where --out holds a run; else it goes on.")
+@click.option("--save-every", type=click.IntRange(min=1), default=200, show_default=True, help="Steps.")
+@click.option(
+    "--track",
+    default="",
+    help="tensorboard, trackio, wandb; NAME[,NAME...]. metrics.jsonl is always written.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 @click.pass_context
 def train_llm(
@@ -67,25 +70,39 @@ def train_llm(
     out: str,
     seed: int,
     hardware: HardwareConfig,
+    fresh: bool,
+    save_every: int,
+    track: str,
     as_json: bool,
 ) -> None:
     """Train projectors and LoRA of the LLaMA stage on cached features; no encoder is loaded.
 
-    The weights kept are those that are best on validation speakers; test clips are left alone.
+    The weights kept are those that are best on validation speakers; test clips are left alone. Interrupted by
+    a signal it saves where it is and leaves with 75; run again it goes on, bit for bit (docs/runs.md).
 
     \b
     emo train-llm --manifest clips/manifest.jsonl --base tiny-base
     emo train-llm --recipe emotion-llama-readme --base models/llama-2-7b-chat
     emo train-llm --recipe mer2023-semi --list pseudo=pseudo_labels.txt --base models/llama-2-7b-chat
     """
+    from emo.llm.training.launch import is_first_rank, is_rank, run_as_ranks
+
+    if hardware.gpus > 1 and not is_rank():
+        ctx.exit(run_as_ranks(sys.argv[1:], hardware.gpus))
+    if not is_first_rank():
+        ctx.obj = Voice(quiet=True)
+
     from emo.cache import open_cache
     from emo.cli.llm import TINY_BASE, merr_folder
     from emo.cli.train_head import spaces_named
+    from emo.cli.train_progress import first_steps, follow
     from emo.corpora import clips_in
     from emo.errors import ConfigError
     from emo.llm.base import NO_BASE
-    from emo.llm.recipe import load_recipe
-    from emo.llm.training.runs import chosen_stages, run_llm, stage_before
+    from emo.llm.recipe import config_to_json, load_recipe
+    from emo.llm.training.runs import Manner, chosen_stages, run_llm, stage_before
+    from emo.llm.training.stopping import stop_signals
+    from emo.llm.training.trackers import tracked
     from emo.pipeline.clip_lists import named_lists
     from emo.pipeline.merr_texts import read_texts, with_known_labels
 
@@ -102,12 +119,30 @@ def train_llm(
     texts = read_texts(merr_folder(manifest, merr), clips, named_lists(lists))
     clips = with_known_labels(clips, texts)
     spaces = {} if features == "none" else spaces_named(open_cache(Path(cache)), features)
-    events = run_llm(clips, texts, spaces, base, config, Path(out), seed=seed, start=start, hardware=hardware)
-    summary = _follow(voice(ctx), events, config)
+    speaker = voice(ctx)
+    with stop_signals(lambda name: speaker.note(f"{name}: saving; Ctrl-C now ends at once")) as stop:
+        manner = Manner(fresh=fresh, save_every=save_every, stop=stop, options=dict(ctx.params))
+        events = run_llm(
+            clips,
+            texts,
+            spaces,
+            base,
+            config,
+            Path(out),
+            seed=seed,
+            start=start,
+            hardware=hardware,
+            manner=manner,
+        )
+        trackers = [name for name in track.split(",") if name]
+        seen = tracked(events, trackers, Path(out), config_to_json(config), first_steps(config))
+        summary = follow(speaker, seen, config, Path(out))
     if as_json:
         print_json({"out": out, "base": base, "recipe": recipe, "seed": seed, **summary})
     else:
-        click.echo(f"{out}: trained. Next: emo predict CLIP --model {out}")
+        click.echo(f"{out}: trained; each stage in {', '.join(f'{out}/{name}' for name in config.stages)}")
+        click.echo(f"numbers in {out}/metrics.jsonl, settings in recipe.json, versions in run.json")
+        click.echo(f"Next: emo predict CLIP --model {out}")
 
 
 def _start(init_from: str | None, before: str | None, out: Path) -> Path | None:
@@ -124,41 +159,3 @@ def _start(init_from: str | None, before: str | None, out: Path) -> Path | None:
             "name a checkpoint with --init-from."
         )
     return out / before
-
-
-def _follow(
-    speaker: Voice, events: Iterator[RunStarted | StageEvent], config: LlmConfig
-) -> dict[str, object]:
-    """Draw the events of a run and gather what is worth telling at the end."""
-    from emo.llm.training.events import StageDone, StepDone, Validated
-    from emo.llm.training.runs import RunStarted
-
-    total = sum(stage.steps for stage in config.stages.values())
-    before = 0
-    summary: dict[str, object] = {}
-    stages: dict[str, object] = {}
-    with speaker.meter("train-llm") as meter:
-        for event in events:
-            match event:
-                case RunStarted(counts, fresh):
-                    speaker.note(counts.sentence())
-                    if fresh:
-                        speaker.note(f"not in --init-from, started fresh: {', '.join(fresh)}")
-                    summary["trainable"] = {"lora": counts.lora, "projectors": counts.projectors}
-                case StepDone():
-                    meter.update(before + event.step, total, f"{event.stage}, loss {event.loss:.3f}")
-                case Validated():
-                    speaker.note(_validation_line(event))
-                case StageDone():
-                    before += event.steps
-                    stages[event.stage] = {
-                        "kept_step": event.kept_step,
-                        "validation_weighted_f1": event.weighted_f1,
-                    }
-    return {**summary, "stages": stages}
-
-
-def _validation_line(event: Validated) -> str:
-    score = "" if event.weighted_f1 is None else f", weighted F1 {event.weighted_f1:.3f}"
-    kept = ", best so far" if event.best else ""
-    return f"{event.stage} step {event.step}: validation loss {event.loss:.3f}{score}{kept}"

@@ -20,6 +20,11 @@ def is_rank() -> bool:
     return "RANK" in os.environ
 
 
+def is_first_rank() -> bool:
+    """Whether this process may speak: the first rank, or the only one."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 def run_as_ranks(arguments: Sequence[str], ranks: int) -> int:
     """Run `emo` with these arguments in `ranks` processes of this machine.
 
