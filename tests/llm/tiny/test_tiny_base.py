@@ -84,7 +84,7 @@ def test_what_is_said_is_exchanged_and_quoted_as_exchanged(texts):
     """One clip speaks a sentence of its own; over many documents that sentence meets every label."""
     quoting = replace(texts[0], text="It rains.", reason='"It rains." So it is neutral.')
     writer = ClueWriter([quoting, *texts[1:]], MER2023, TEMPLATES["emo"], purity=0.5, most=4)
-    documents = list(writer.documents(4000, np.random.default_rng(2)))
+    documents = list(writer.documents(8000, np.random.default_rng(2)))
     labels = {document.answer for document in documents if "It rains." in document.prompt[-1]}
     assert {text.label for text in texts} <= labels
     quotes = [document for document in documents if '" So it is' in document.answer]
