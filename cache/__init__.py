@@ -11,18 +11,23 @@
 from __future__ import annotations
 
 from emo.cache.feature import Feature, RecordInfo
+from emo.cache.sharing import Elsewhere, SharedWork, Turn, Wanted
 from emo.cache.space import Space
 from emo.cache.store import FeatureCache, open_cache
 from emo.cache.verify import Verification, verify_cache
 from emo.cache.writer import SpaceWriter
 
 __all__ = [
+    "Elsewhere",
     "Feature",
     "FeatureCache",
     "RecordInfo",
+    "SharedWork",
     "Space",
     "SpaceWriter",
+    "Turn",
     "Verification",
+    "Wanted",
     "open_cache",
     "verify_cache",
 ]

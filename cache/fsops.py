@@ -111,9 +111,33 @@ def read_file(path: Path) -> bytes:
     return path.read_bytes()
 
 
+def stamp_of(path: Path) -> tuple[int, int, int]:
+    """Inode, time of the last change and length: what differs once the file was replaced or grew."""
+    status = path.stat()
+    return status.st_ino, status.st_mtime_ns, status.st_size
+
+
 def size_of(descriptor: int) -> int:
     """Length of an open file in bytes."""
     return os.fstat(descriptor).st_size
+
+
+def touch(descriptor: int) -> None:
+    """Set the time of an open file's last change to now."""
+    os.utime(descriptor)
+
+
+def touched_at(descriptor: int) -> int:
+    """Time of an open file's last change, in nanoseconds of the file system's clock."""
+    return os.fstat(descriptor).st_mtime_ns
+
+
+def is_named(descriptor: int, path: Path) -> bool:
+    """Whether `path` still names this open file."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def fdatasync(descriptor: int) -> None:

@@ -17,6 +17,8 @@ from emo.cache.damage import DamagedFile
 from emo.cache.feature import Feature, RecordInfo
 from emo.cache.geometry import Geometry
 from emo.cache.index import Index, load_index
+from emo.cache.leases import Leases
+from emo.cache.news import News
 from emo.cache.paths import SpacePaths
 from emo.cache.publish import publish
 from emo.cache.reader import ArrayReader
@@ -169,7 +171,7 @@ class Space(Mapping[str, Feature]):
             for clip_id, status, same, has in zip(
                 known, self.index.column("status")[rows], same_input.tolist(), has_rows.tolist(), strict=True
             )
-            if same and _serves(status, has, retry_failed)
+            if same and serves(status, has, retry_failed=retry_failed)
         }
         return [clip_id for clip_id in wanted if clip_id not in served]
 
@@ -281,6 +283,15 @@ class Space(Mapping[str, Feature]):
             self, self._paths, durability, batch_records=batch_records, publish_records=publish_records
         )
 
+    def leases(self, beat_seconds: float = DEFAULTS.lease_beat_seconds) -> Leases:
+        """The clips of this space that this process works on, as others see it."""
+        self._check_writable()
+        return Leases(self._paths, beat_seconds)
+
+    def news(self) -> News:
+        """What is stored in this space from its snapshot on, by this process or another."""
+        return News(self._paths, self._state)
+
     def write_canary(self, arrays: Mapping[str, Array]) -> None:
         """Store the encoder's output on the canary clip; nothing where a canary is stored already."""
         self._check_writable()
@@ -296,7 +307,8 @@ class Space(Mapping[str, Feature]):
             raise CacheError(f"the cache of {self.name} was opened to read. Open it with mode='a'.")
 
 
-def _serves(status: str, has_rows: bool, retry_failed: bool) -> bool:
+def serves(status: str, has_rows: bool, *, retry_failed: bool) -> bool:
+    """Whether a record of the wanted input leaves nothing to encode: it has rows, or none can be had."""
     if usable(status, accept_degraded=True):
         return has_rows
     return not (retry_failed and status.startswith("failed:"))

@@ -94,6 +94,11 @@ class SpaceWriter:
                 )
             )
 
+    @property
+    def received(self) -> int:
+        """How many records were put; those that are not acknowledged yet included."""
+        return self.acknowledged + len(self._pending)
+
     def flush(self) -> None:
         """On return every record put so far is acknowledged."""
         with self._writing():

@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 
 import joblib
 
-from emo.cache import open_cache
+from emo.cache import Elsewhere, SharedWork, SpaceWriter, Turn, Wanted, open_cache
 from emo.canonical import Json
 from emo.clip import Clip
 from emo.config.cache import Durability
@@ -33,17 +33,21 @@ from emo.views import View, ViewData, ViewProblem
 logger = logging.getLogger(__name__)
 
 FEW_CLIPS = 6  # starting worker processes costs more than decoding these
-Read: TypeAlias = "tuple[Clip, dict[View, ViewData | ViewProblem], float]"
+Read: TypeAlias = "tuple[Turn, Clip, dict[View, ViewData | ViewProblem], float]"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ExtractProgress:
-    """After each clip: pairs done and asked for in this run, and the failures of that clip."""
+    """After each clip: pairs done and asked for in this run, and what failed.
+
+    `elsewhere` counts the pairs among those done that another process stored in the meantime.
+    """
 
     done: int
     total: int
     clip_id: str
     failures: tuple[Failure, ...] = ()
+    elsewhere: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,18 +106,18 @@ def extract(
     if on_plan:
         on_plan(plan)
     clock = {"plan": time.monotonic() - started, "decode": 0.0, "encode": 0.0, "write": 0.0}
-    stored = 0
+    done = elsewhere = 0
     failed = list(plan.failed_before)
     for progress in () if dry_run else run_plan(plan, jobs=jobs, durability=durability, clock=clock):
-        stored = progress.done - (len(failed) - len(plan.failed_before)) - len(progress.failures)
+        done, elsewhere = progress.done, progress.elsewhere
         failed += progress.failures
         if on_progress:
             on_progress(progress)
     clock["total"] = time.monotonic() - started
     return ExtractResult(
         clips=len(chosen),
-        stored=stored,
-        already=plan.already,
+        stored=done - elsewhere - (len(failed) - len(plan.failed_before)),
+        already=plan.already + elsewhere,
         failed=tuple(failed),
         seconds={name: round(value, 3) for name, value in clock.items()},
     )
@@ -122,54 +126,103 @@ def extract(
 def run_plan(
     plan: ExtractPlan, *, jobs: int = 0, durability: Durability = "batch", clock: dict[str, float]
 ) -> Iterator[ExtractProgress]:
-    """Encode and store what the plan has to do; yields after each clip. `clock` gathers seconds by step."""
-    total = plan.to_do
-    if not total:
+    """Encode and store what the plan has to do; yields after each clip. `clock` gathers seconds by step.
+
+    What another live process works on is left to it, and done here if it goes without storing it.
+    """
+    if not plan.to_do:
         return
-    done = 0
+    parts = {part.space.name: part for part in plan.parts if part.to_do}
+    writers = {name: part.space.writer(durability=durability) for name, part in parts.items()}
+    tally = _Tally(plan)
     checked: set[str] = set()  # spaces whose canary sang as it did when they were made
     with ExitStack() as stack:
-        writers = [
-            stack.enter_context(part.space.writer(durability=durability)) if part.to_do else None
-            for part in plan.parts
-        ]
-        for clip, views, decode_seconds in _read_ahead(plan, jobs):
-            clock["decode"] += decode_seconds
-            failures = []
-            for part, writer in zip(plan.parts, writers, strict=True):
-                if writer is not None and clip.clip_id in part.to_do:
-                    record = _encode(part, clip, views, clock)
-                    if record.arrays and part.space.name not in checked:
-                        check_canary(part.encoder, part.space)
-                        checked.add(part.space.name)
-                    failure = _store(writer, part, record, clock)
-                    done += 1
+        work = stack.enter_context(SharedWork([_wanted(parts[name], writers[name]) for name in parts]))
+        for writer in writers.values():
+            stack.enter_context(writer)
+        for turns in work.rounds():
+            for turn, clip, views, decode_seconds in _read_ahead(
+                plan, turns, jobs if work.left > FEW_CLIPS else 1
+            ):
+                clock["decode"] += decode_seconds
+                failures = []
+                for name in sorted(turn.spaces, key=list(parts).index):
+                    record = _encode(parts[name], clip, views, clock)
+                    if record.arrays and name not in checked:
+                        check_canary(parts[name].encoder, parts[name].space)
+                        checked.add(name)
+                    failure = _store(writers[name], parts[name], record, clock)
                     if failure is not None:
                         failures.append(failure)
-            yield ExtractProgress(done=done, total=total, clip_id=clip.clip_id, failures=tuple(failures))
+                work.done(turn)
+                yield tally.after(turn, failures, work.elsewhere())
+        yield from tally.rest(work.elsewhere())
 
 
-def _read_ahead(plan: ExtractPlan, jobs: int) -> Iterator[Read]:
-    work = list(_wanted_views(plan))
+def _wanted(part: EncoderPlan, writer: SpaceWriter) -> Wanted:
+    return Wanted(part.space, writer, {clip_id: part.inputs[clip_id] for clip_id in part.to_do})
+
+
+class _Tally:
+    """What is done so far, by this process and by others."""
+
+    def __init__(self, plan: ExtractPlan) -> None:
+        self._encoders = {part.space.name: part.encoder.spec.encoder for part in plan.parts}
+        self._total, self._done, self._elsewhere = plan.to_do, 0, 0
+
+    def after(
+        self, turn: Turn, failures: Sequence[Failure], elsewhere: Sequence[Elsewhere]
+    ) -> ExtractProgress:
+        self._done += len(turn.spaces)
+        return self._progress(turn.clip_id, failures, elsewhere)
+
+    def rest(self, elsewhere: Sequence[Elsewhere]) -> Iterator[ExtractProgress]:
+        if elsewhere:
+            yield self._progress(elsewhere[-1].clip_id, (), elsewhere)
+
+    def _progress(
+        self, clip_id: str, failures: Sequence[Failure], elsewhere: Sequence[Elsewhere]
+    ) -> ExtractProgress:
+        bad = [one for one in elsewhere if not usable(one.status, accept_degraded=True)]
+        self._done += len(elsewhere)
+        self._elsewhere += len(elsewhere) - len(bad)
+        theirs = [
+            Failure(
+                clip_id=one.clip_id,
+                encoder=self._encoders[one.space],
+                status=one.status,
+                reason="as another process found",
+            )
+            for one in bad
+        ]
+        return ExtractProgress(
+            done=self._done,
+            total=self._total,
+            clip_id=clip_id,
+            failures=(*failures, *theirs),
+            elsewhere=self._elsewhere,
+        )
+
+
+def _read_ahead(plan: ExtractPlan, turns: Iterable[Turn], jobs: int) -> Iterator[Read]:
+    clips = {clip.clip_id: clip for clip in plan.clips}
+    needs = {part.space.name: part.encoder.needs for part in plan.parts}
+    work = (
+        (turn, clips[turn.clip_id], frozenset[View]().union(*(needs[name] for name in turn.spaces)))
+        for turn in turns
+    )
     jobs = jobs or os.cpu_count() or 1
-    if jobs == 1 or len(work) <= FEW_CLIPS:
-        for clip, views in work:
-            yield _read(clip, views)
+    if jobs == 1:
+        for turn, clip, views in work:
+            yield _read(turn, clip, views)
         return
     parallel = joblib.Parallel(n_jobs=jobs, return_as="generator", pre_dispatch="2*n_jobs", batch_size=1)
-    yield from parallel(joblib.delayed(_read)(clip, views) for clip, views in work)
+    yield from parallel(joblib.delayed(_read)(turn, clip, views) for turn, clip, views in work)
 
 
-def _wanted_views(plan: ExtractPlan) -> Iterable[tuple[Clip, frozenset[View]]]:
-    for clip in plan.clips:
-        parts = [part for part in plan.parts if clip.clip_id in part.to_do]
-        if parts:
-            yield clip, frozenset[View]().union(*(part.encoder.needs for part in parts))
-
-
-def _read(clip: Clip, views: frozenset[View]) -> Read:
+def _read(turn: Turn, clip: Clip, views: frozenset[View]) -> Read:
     started = time.monotonic()
-    return clip, read_views(clip, views), time.monotonic() - started
+    return turn, clip, read_views(clip, views), time.monotonic() - started
 
 
 def _encode(

@@ -15,13 +15,15 @@ class CacheSettings:
     `durability`: `batch` syncs every `batch_records` records, `record` every one, `none` never (safe
     against kills of the process, not of the machine). `publish_records` is how many records a writer
     lets gather in its journal before it folds them into the index. `shard_bytes` is the size of the
-    files that hold the features; it is fixed when a space is made.
+    files that hold the features; it is fixed when a space is made. A process that works on a clip says so
+    to others every `lease_beat_seconds`.
     """
 
     durability: Durability = "batch"
     batch_records: int = 32
     publish_records: int = 4096
     shard_bytes: int = 1 << 27
+    lease_beat_seconds: float = 5.0
 
 
 DEFAULTS = CacheSettings()
