@@ -43,11 +43,13 @@ UTTERANCES = (Slot("mae"), Slot("videomae"), Slot("hubert"), Slot("eva_class"))
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A layout: `head` is what stands before the words of the clip, with the slots in their order."""
+    """A layout: `head` is what stands before the words of the clip, with the slots in their order, `tail`
+    what stands between slots and words, `end` what closes the question and opens the answer."""
 
     name: str
     head: Prompt
     tail: str
+    end: str = f" {END_INST}"
 
     def prompt(self, *, text: str, tag: str, instruction: str) -> Prompt:
         """The prompt that asks `instruction` about a clip in which `text` is said ("" leaves the line out).
@@ -55,7 +57,7 @@ class Template:
         The doubled spaces are the official ones: the subtitle line and the instruction end with a space.
         """
         spoken = SPOKEN.format(text=text) if text else ""
-        return (*self.head, f"{self.tail} {spoken} [{tag}] {instruction} {END_INST}")
+        return (*self.head, f"{self.tail} {spoken} [{tag}] {instruction}{self.end}")
 
 
 TEMPLATES: Mapping[str, Template] = {
@@ -71,6 +73,24 @@ TEMPLATES: Mapping[str, Template] = {
         "official-eval",
         (LITERAL_BOS + INST + VIDEO, PATCHES, *UTTERANCES),
         f"{END_VIDEO} {FEATURE}{FEATURE_MARK}{END_FEATURE}",
+    ),
+    # The training layout between the marks of other chat models, for bases whose tokenizer has those marks.
+    "chatml": Template(
+        "chatml",
+        (f"<|im_start|>user\n{VIDEO}", PATCHES, f"{END_VIDEO} {FEATURE}", *UTTERANCES),
+        END_FEATURE,
+        "<|im_end|>\n<|im_start|>assistant\n",
+    ),
+    "llama-3": Template(
+        "llama-3",
+        (
+            f"<|start_header_id|>user<|end_header_id|>\n\n{VIDEO}",
+            PATCHES,
+            f"{END_VIDEO} {FEATURE}",
+            *UTTERANCES,
+        ),
+        END_FEATURE,
+        "<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n",
     ),
 }
 

@@ -30,6 +30,25 @@ def test_the_official_generation_layout_keeps_the_second_mark_as_text():
     assert prompt[-1].startswith("</video> <feature><FeatureHere></feature> The person")
 
 
+@pytest.mark.parametrize(
+    ("name", "first", "last"),
+    [
+        ("chatml", "<|im_start|>user\n<video>", "Which?<|im_end|>\n<|im_start|>assistant\n"),
+        (
+            "llama-3",
+            "<|start_header_id|>user<|end_header_id|>\n\n<video>",
+            "Which?<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n",
+        ),
+    ],
+)
+def test_other_chat_models_marks_stand_around_the_training_layout(name, first, last):
+    prompt = TEMPLATES[name].prompt(text="No.", tag="emotion", instruction="Which?")
+    plain = TEMPLATES["emo"].prompt(text="No.", tag="emotion", instruction="Which?")
+    assert prompt[0] == first and prompt[-1].endswith(last)
+    assert prompt[1:-1] == plain[1:-1]
+    assert prompt[-1].removesuffix(last) == plain[-1].removesuffix("Which?  [/INST]")
+
+
 def test_a_clip_without_words_has_no_subtitle_line():
     prompt = TEMPLATES["emo"].prompt(text="", tag="emotion", instruction="Which?")
     assert "says" not in prompt[-1]
