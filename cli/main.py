@@ -38,6 +38,7 @@ EXIT_CODES: tuple[tuple[type[errors.EmoError], int], ...] = (
     (errors.DamagedCache, 4),
     (errors.StaleCache, 6),
     (errors.NonFiniteLoss, 7),
+    (errors.Interrupted, EXIT_INTERRUPTED),
     (errors.MissingDependency, 8),
     (errors.RightsError, 9),
     (errors.EmoError, EXIT_USAGE),

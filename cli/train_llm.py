@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from emo.cli.console import print_json, quieten_transformers, voice
+from emo.cli.console import Voice, print_json, quieten_transformers, voice
 from emo.cli.hardware_options import hardware_options
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 @click.option(
     "--track",
     default="",
-    help="tensorboard, trackio, wandb; NAME[,NAME...]. metrics.jsonl is always written.",
+    help="tensorboard, trackio, wandb: NAME[,NAME...], beside metrics.jsonl.",
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 @click.pass_context
@@ -134,7 +134,7 @@ def train_llm(
             hardware=hardware,
             manner=manner,
         )
-        trackers = [name for name in track.split(",") if name]
+        trackers = [name for name in track.split(",") if name and is_first_rank()]
         seen = tracked(events, trackers, Path(out), config_to_json(config), first_steps(config))
         summary = follow(speaker, seen, config, Path(out))
     if as_json:

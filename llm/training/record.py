@@ -192,6 +192,12 @@ class RunRecord:
             _write_json(self.folder / RECORD, self._data)
 
 
+def run_name(folder: Path) -> str:
+    """A name for the run in a folder that stays the same until it starts over: for services that want one."""
+    data = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    return f"{folder.name}-{sha256_json([str(folder.resolve()), data['sessions'][0]['started']])[:12]}"
+
+
 @contextmanager
 def alone_in(folder: Path) -> Iterator[None]:
     """Hold the folder for the length of the block; ConfigError where another process holds it."""

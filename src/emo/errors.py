@@ -11,6 +11,7 @@ EmoError
  │   └─ DamagedCache     bytes that are not what was written                   (exit 4)
  ├─ CheckpointError      weights, adapters or projectors do not fit            (exit 2)
  ├─ NonFiniteLoss        training stopped on NaN or Inf                        (exit 7)
+ ├─ Interrupted          asked to stop; what is done is saved                  (exit 75)
  ├─ MissingDependency    an extra is not installed                             (exit 8)
  └─ RightsError          a licence forbids it                                  (exit 9)
 
@@ -73,6 +74,10 @@ class CheckpointError(EmoError):
 
 class NonFiniteLoss(EmoError):
     """Training met NaN or Inf more often than it may and stopped before stepping on it."""
+
+
+class Interrupted(EmoError):
+    """A signal asked the work to stop; what is done is saved and the same command goes on."""
 
 
 class MissingDependency(EmoError):
