@@ -87,7 +87,7 @@ def draw(texts: ClipTexts, stage: StageConfig, labels: Sequence[str], rng: Gener
     """
     tasks = [(task_named(name), share) for name, share in stage.tasks.items() if share > 0]
     open_tasks = [(task, share) for task, share in tasks if _answerable(texts, task, labels)]
-    drawn = []
+    drawn: list[Example] = []
     while open_tasks and len(drawn) < stage.tasks_per_clip:
         shares = np.array([share for _, share in open_tasks])
         task, _ = open_tasks.pop(int(rng.choice(len(open_tasks), p=shares / shares.sum())))
