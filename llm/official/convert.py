@@ -2,7 +2,8 @@
 
 What is expected is taken from a LLaMA of the base's shape on the meta device, so that nothing is half there
 and nothing is left over. What the file does not say (recipe of the features, bytes of its LLaMA) the card
-says is not known. Source of the figures: Emotion-LLaMA at commit 4ee28d2, train_configs and models.
+says is not known. Source of the figures: Emotion-LLaMA at commit 4ee28d2, train_configs, models and
+minigpt4/datasets/datasets/first_face.py.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 BASE = "meta-llama/Llama-2-7b-chat-hf"
 # The slots that a file of each kind fills.
 KINDS: Mapping[str, tuple[str, ...]] = {"emotion-llama": SLOTS, "minigpt-v2": ("eva_patches",)}
+# The labels in the order in which the official question names them, which the weights have learnt.
+ASKED = ("happy", "sad", "neutral", "angry", "worried", "surprise", "fear", "contempt", "doubt")
 DIMS: Mapping[str, int] = {"mae": 1024, "videomae": 1024, "hubert": 1024, "eva": 1408}
 RANK = 64
 RANKS_PER_ALPHA = 4  # officially alpha 16 for rank 64
@@ -63,6 +66,7 @@ def fit(state: Mapping[str, Tensor], origin: Origin, *, base: str = "", alpha: i
     rank = next((len(value) for name, value in parts.lora.items() if ".lora_A." in name), RANK)
     config = LlmConfig(
         aims_at=f"nothing: {origin.file} holds no recipe",
+        labels=ASKED,
         template="official-eval",
         slots=KINDS[origin.kind],
         lora=LoraSettings(rank=rank, alpha=alpha or max(1, rank // RANKS_PER_ALPHA)),

@@ -10,6 +10,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from emo.config.decoding import Decoding
 from emo.llm.checkpoint import load_checkpoint
+from emo.llm.examples import ClipTexts, question
 from emo.llm.generation import generate
 from emo.llm.merge import merge_checkpoint
 from emo.llm.official.export import export
@@ -43,6 +44,13 @@ def answers(golden, folder):
         template = TEMPLATES[card.config.template]
         prompts.append(template.prompt(text=golden.samples["sentences"][number], tag=tag, instruction=asked))
     return generate(model, prompts, golden.features.take([0, 1]), Decoding(max_new_tokens=16))
+
+
+def test_a_converted_checkpoint_is_asked_the_official_question(golden, converted):
+    folder, _ = converted
+    asked = question(ClipTexts(clip_id="x"), "emotion", load_checkpoint(folder).card.config.labels)
+    number = golden.samples["tasks"].index("emotion")
+    assert f"[emotion] {asked.instruction} " in golden.samples["prompt_formatted"][number]
 
 
 def test_a_converted_official_checkpoint_says_the_official_words(golden, converted, tmp_path):
