@@ -173,10 +173,14 @@ class EmotionLlama(nn.Module):
 
     def answer_loss(self, spliced: Spliced) -> AnswerLoss:
         """Next-token cross-entropy of the supervised tokens; no logits are made anywhere else."""
+        losses = self.token_losses(spliced)
+        return AnswerLoss(losses.sum(), len(losses))
+
+    def token_losses(self, spliced: Spliced) -> Tensor:
+        """-log P of each supervised token after what it sees, (n,) fp32, row by row in their order."""
         targets = spliced.labels[:, 1:]
         targets = targets[targets != IGNORED]
-        total = functional.cross_entropy(self.logits(self._predicting(spliced)), targets, reduction="sum")
-        return AnswerLoss(total, len(targets))
+        return functional.cross_entropy(self.logits(self._predicting(spliced)), targets, reduction="none")
 
     def trained(self) -> dict[str, nn.Parameter]:
         """What a stage trains, by name."""
