@@ -48,7 +48,7 @@ class Voice:
             yield _Silent()
         elif sys.stderr.isatty():
             with _bar() as progress:
-                yield _Bar(progress, progress.add_task(title, total=None))
+                yield _Bar(progress, progress.add_task(title, total=None, note=""))
         else:
             yield _Lines(title)
 
@@ -112,18 +112,30 @@ class _Silent:
 
 
 class _Lines:
+    """Time left follows from what was done since the first update, also where earlier work goes on."""
+
     def __init__(self, title: str) -> None:
         self._title = title
         self._started = self._spoke = time.monotonic()
+        self._first: tuple[float, float] | None = None  # when, and how much was done
 
     def update(self, done: float, total: float, note: str = "") -> None:
         now = time.monotonic()
+        if self._first is None:
+            self._first = (now, done)
         if now - self._spoke < PLAIN_INTERVAL_S and done < total:
             return
         self._spoke = now
-        left = (now - self._started) / done * (total - done) if done else 0.0
-        tail = f", {left:.0f} s left" if done < total else f", {now - self._started:.0f} s"
-        click.echo(f"{self._title}: {done:.0f}/{total:.0f}{tail}{'  ' + note if note else ''}", err=True)
+        tail = self._time(now, done, total) + (f"  {note}" if note else "")
+        click.echo(f"{self._title}: {done:.0f}/{total:.0f}{tail}", err=True)
+
+    def _time(self, now: float, done: float, total: float) -> str:
+        if done >= total:
+            return f", {now - self._started:.0f} s"
+        began, before = self._first or (self._started, 0.0)
+        if done <= before:
+            return ""
+        return f", {(now - began) / (done - before) * (total - done):.0f} s left"
 
 
 class _Bar:
