@@ -103,7 +103,7 @@ def train_llm(
     from emo.llm.training.runs import Manner, chosen_stages, run_llm, stage_before
     from emo.llm.training.stopping import stop_signals
     from emo.llm.training.trackers import tracked
-    from emo.pipeline.clip_lists import named_lists
+    from emo.pipeline.clip_lists import named_lists, refuse_missing_lists
     from emo.pipeline.merr_texts import read_texts, with_known_labels
 
     if not base and Path(TINY_BASE).is_dir():
@@ -115,8 +115,10 @@ def train_llm(
     whole = load_recipe(recipe)
     config = chosen_stages(whole, stage)
     start = _start(init_from, stage_before(whole, stage), Path(out))
+    named = named_lists(lists)
+    refuse_missing_lists(config.stages, named)
     clips, _ = clips_in(Path(manifest))
-    texts = read_texts(merr_folder(manifest, merr), clips, named_lists(lists))
+    texts = read_texts(merr_folder(manifest, merr), clips, named)
     clips = with_known_labels(clips, texts)
     spaces = {} if features == "none" else spaces_named(open_cache(Path(cache)), features)
     speaker = voice(ctx)

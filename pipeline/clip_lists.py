@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from emo.clip import normal_id
-from emo.config.llm import SETS_WITHOUT_LIST
+from emo.config.llm import SETS_WITHOUT_LIST, StageConfig
 from emo.errors import ConfigError
 
 LABEL_COLUMN = {1: None, 2: 1, 3: 2, 4: 2}  # number of columns -> where the label stands
@@ -31,6 +31,20 @@ def named_lists(values: Sequence[str]) -> dict[str, Path]:
     if mistakes:
         raise ConfigError(*mistakes)
     return lists
+
+
+def refuse_missing_lists(stages: Mapping[str, StageConfig], lists: Mapping[str, Path]) -> None:
+    """ConfigError with every list that a stage names and that is not among `lists`."""
+    mistakes = []
+    for stage_name, stage in stages.items():
+        named = dict.fromkeys((stage.clips, stage.labels_from, *stage.sample_ratios))
+        mistakes += [
+            f"stage {stage_name} asks for the list {name!r}. Give it with --list {name}=FILE."
+            for name in named
+            if name and name not in SETS_WITHOUT_LIST and name not in lists
+        ]
+    if mistakes:
+        raise ConfigError(*mistakes)
 
 
 def read_list(path: Path) -> Mapping[str, str]:
