@@ -3,6 +3,9 @@
 import json
 import os
 import signal
+import subprocess
+import sys
+import textwrap
 import threading
 from copy import deepcopy
 from dataclasses import replace
@@ -112,6 +115,27 @@ def test_a_signal_sets_the_flag_and_is_told(number):
         assert signal.getsignal(signal.SIGINT) == signal.SIG_DFL  # Ctrl-C now ends the process at once
     assert told == [signal.Signals(number).name]
     assert signal.getsignal(number) == before
+
+
+def test_a_second_ctrl_c_ends_the_process_at_once():
+    waits = textwrap.dedent(
+        """
+        import time
+        from emo.llm.training.stopping import stop_signals
+        with stop_signals(lambda name: print(name, flush=True)):
+            print("ready", flush=True)
+            while True:
+                time.sleep(1)
+        """
+    )
+    process = subprocess.Popen([sys.executable, "-c", waits], stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGINT)
+    assert process.stdout.readline() == "SIGINT\n"
+    assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=30) == -signal.SIGINT
+    process.stdout.close()
 
 
 def test_outside_the_main_thread_there_is_a_flag_but_no_handler():
