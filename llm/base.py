@@ -68,6 +68,26 @@ def load_base(reference: str, *, dtype: str = "float32", device: str = "cpu", bi
     return Base(llama, tokenizer, reference, digest)
 
 
+def load_shape(reference: str) -> Base:
+    """The causal LM at `reference` without its weights, on the meta device; only config and tokenizer are
+    read. ConfigError where there are none."""
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
+    if not reference:
+        raise ConfigError(NO_BASE)
+    local = Path(reference).is_dir()
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(reference, local_files_only=local)
+        config = AutoConfig.from_pretrained(reference, local_files_only=local)
+        with torch.device("meta"):
+            llama = AutoModelForCausalLM.from_config(config)
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"{reference}: has no config and tokenizer of a LLaMA: {error}. {NO_BASE}"
+        ) from error
+    return Base(cast(nn.Module, llama).requires_grad_(False), tokenizer, reference, digest="")
+
+
 def _quantised(bits: int, dtype: str, device: str) -> dict[str, Any]:
     """What `from_pretrained` has to know to quantise: nothing for 16 bits.
 

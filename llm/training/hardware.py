@@ -11,6 +11,8 @@ import torch
 from torch import nn
 
 from emo.config.hardware import HardwareConfig
+from emo.config.llm import LlmConfig
+from emo.errors import ConfigError
 from emo.llm.model import EmotionLlama
 from emo.llm.packing.attention import NAME, attention
 from emo.llm.training.distributed import Crew, slice_layers
@@ -25,6 +27,13 @@ def prepare(model: EmotionLlama, hardware: HardwareConfig, crew: Crew) -> None:
     if crew.sliced:
         slice_layers(model.causal, crew)
         model.projectors.to(crew.device)
+
+
+def refuse_frozen_slices(hardware: HardwareConfig, config: LlmConfig) -> None:
+    """ConfigError where a stage freezes sliced adapters: FSDP2 fixes at the start what is trained."""
+    frozen = [name for name, stage in config.stages.items() if "lora" in stage.frozen]
+    if frozen and hardware.strategy == "fsdp2":
+        raise ConfigError(f"{', '.join(frozen)} freezes lora, which fsdp2 cannot do. Use --strategy ddp.")
 
 
 def checkpoint_activations(causal: nn.Module) -> None:

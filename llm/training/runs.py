@@ -32,7 +32,7 @@ from emo.llm.recipe import config_to_json
 from emo.llm.training.course import Course
 from emo.llm.training.distributed import ALONE, Crew, assembled
 from emo.llm.training.events import StageEvent
-from emo.llm.training.hardware import prepare
+from emo.llm.training.hardware import prepare, refuse_frozen_slices
 from emo.llm.training.record import RunRecord, alone_in, identity
 from emo.llm.training.saving import remove
 from emo.llm.training.stopping import Stop
@@ -102,19 +102,11 @@ def run_llm(
     Clips without any usable feature are left out; without spaces the model reads words alone. Raises what
     `split_clips`, `load_base`, `load_features` and `train_stage` raise.
     """
-    splits = split_clips(
-        [clip for clip in clips if has_features(clip, spaces)], val_share=config.val_share, seed=seed
-    )
-    if not spaces and not config.text:
-        raise ConfigError(
-            "no features and no text: nothing to read in a clip. Give --features, or text: true."
-        )
-    by_id = {text.clip_id: text if config.text else replace(text, text="") for text in texts}
-    train = [by_id[clip.clip_id] for clip in splits.train if clip.clip_id in by_id]
-    valid = [by_id[clip.clip_id] for clip in splits.val if clip.clip_id in by_id]
+    train, valid = texts_by_split(clips, texts, spaces, config, seed=seed)
     arrays = slot_arrays(tuple(spaces), config.arrays)
     features = open_features(spaces, [text.clip_id for text in (*train, *valid)], arrays, missing_ok=True)
     hardware = hardware or HardwareConfig()
+    refuse_frozen_slices(hardware, config)
     with assembled(hardware) as crew:
         device = "cpu" if crew.sliced else str(crew.device)  # layer by layer to the ranks, later
         loaded = load_base(base, dtype=hardware.dtype, device=device, bits=hardware.bits)
@@ -131,6 +123,27 @@ def run_llm(
             crew=crew,
             manner=manner,
         )
+
+
+def texts_by_split(
+    clips: Sequence[Clip],
+    texts: Sequence[ClipTexts],
+    spaces: Mapping[str, FeatureSpace],
+    config: LlmConfig,
+    *,
+    seed: int,
+) -> tuple[list[ClipTexts], list[ClipTexts]]:
+    """Texts of the clips to train on and to validate on, those with a usable feature."""
+    if not spaces and not config.text:
+        raise ConfigError(
+            "no features and no text: nothing to read in a clip. Give --features, or text: true."
+        )
+    splits = split_clips(
+        [clip for clip in clips if has_features(clip, spaces)], val_share=config.val_share, seed=seed
+    )
+    by_id = {text.clip_id: text if config.text else replace(text, text="") for text in texts}
+    train = [by_id[clip.clip_id] for clip in splits.train if clip.clip_id in by_id]
+    return train, [by_id[clip.clip_id] for clip in splits.val if clip.clip_id in by_id]
 
 
 def has_features(clip: Clip, spaces: Mapping[str, FeatureSpace]) -> bool:
