@@ -59,7 +59,7 @@ def prefill(world: World, prompt: Prompt, features: FeatureBatch) -> Tensor:
 
 def main() -> None:
     """Compare log-probabilities, then time the three."""
-    options = options_of(__doc__, clips=4, vocabulary=32_000)
+    options = options_of(__doc__, rounds=5, clips=4, vocabulary=32_000)
     torch.set_num_threads(1)
     world = make_world(options.clips, vocabulary=options.vocabulary, dropout=0.0, seed=options.seed)
     world.model.eval()

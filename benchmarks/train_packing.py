@@ -91,7 +91,9 @@ def main() -> None:
             "by_rank_of_clips", "one", at_most=1.02
         ),
     }
-    report("train_packing", options, found, bars, facts, {"nothing lost": sum(filled) == sum(lengths)})
+    report(
+        "train_packing", options, found, bars, facts, {"nothing lost": sum(filled) == sum(lengths)}, "counts"
+    )
 
 
 if __name__ == "__main__":

@@ -156,7 +156,7 @@ class Sides:
     def trainer(self, folder: str) -> Callable[[], object]:
         """A Trainer that is ready; what it builds before training is not counted."""
         import transformers
-        from transformers import Trainer, TrainingArguments
+        from transformers import PrinterCallback, Trainer, TrainingArguments
 
         transformers.logging.set_verbosity_error()
         sides, batches = self, self.steps
@@ -185,12 +185,14 @@ class Sides:
             remove_unused_columns=False,
         )
         numbers = list(range(len(order)))
-        return Trainer(
+        trainer = Trainer(
             model=Wrapped(),
             args=arguments,
             train_dataset=numbers,  # type: ignore[arg-type]
             data_collator=lambda given: {"numbers": list(given)},
-        ).train
+        )
+        trainer.remove_callback(PrinterCallback)
+        return trainer.train
 
 
 def encoder_for(world: World, stage: StageConfig, images: Tensor) -> tuple[Encoder, float]:
@@ -214,7 +216,7 @@ def encoder_for(world: World, stage: StageConfig, images: Tensor) -> tuple[Encod
 
 def main() -> None:
     """Compare losses with dropout off, then time the sides."""
-    options = options_of(__doc__, clips=24, batch=8)
+    options = options_of(__doc__, rounds=5, clips=24, batch=8)
     torch.set_num_threads(1)
     images = images_of(options.clips, options.seed)
     stage = stage_of(options.clips, options.batch)

@@ -58,7 +58,7 @@ def train(world: World, steps: list[list[Example]], *, tree: bool) -> None:
 
 def main() -> None:
     """Compare gradients with dropout off, then time both layouts."""
-    options = options_of(__doc__, clips=8, batch=4)
+    options = options_of(__doc__, rounds=5, clips=8, batch=4)
     torch.set_num_threads(1)
     still = make_world(options.clips, dropout=0.0, seed=options.seed)
     steps = steps_of(still, options.clips, options.batch)

@@ -62,10 +62,10 @@ def interleaved(sides: Mapping[str, Callable[[], object]], rounds: int, seed: in
 
 
 def options_of(doc: str | None, **numbers: int) -> argparse.Namespace:
-    """--json, --rounds, --seed and some further whole numbers with their defaults."""
+    """--json, --seed and some further whole numbers with their defaults."""
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", action="store_true", help="one JSON object, raw rows included")
-    for name, default in {"rounds": 5, "seed": 0, **numbers}.items():
+    for name, default in {"seed": 0, **numbers}.items():
         parser.add_argument(f"--{name}", type=int, default=default)
     return parser.parse_args()
 
@@ -77,6 +77,7 @@ def report(
     bars: Mapping[str, Bar],
     facts: Mapping[str, Any],
     checks: Mapping[str, bool],
+    unit: str = "CPU-seconds by round",
 ) -> None:
     """Print one JSON object, or lines to read. Exit code 1 where a check of equality fails."""
     settings = {key: value for key, value in vars(options).items() if key != "json"}
@@ -87,7 +88,8 @@ def report(
         "bars": judged,
         "facts": dict(facts),
         "checks": dict(checks),
-        "cpu_seconds": rows,
+        "rows": rows,
+        "unit_of_rows": unit,
         "machine": machine(),
     }
     if options.json:
