@@ -94,8 +94,8 @@ def follow(
                     }
                 case Stopped():
                     raise Interrupted(_stopped_line(event, out))
-    done = {"steps": pace.steps, "tokens": pace.tokens, "seconds": round(pace.seconds, 3)}
-    return {**summary, **done, "stages": stages}
+    summary |= {"steps": pace.steps, "tokens": pace.tokens, "seconds": round(pace.seconds, 3)}
+    return {**summary, "stages": stages}
 
 
 def first_steps(config: LlmConfig) -> dict[str, int]:

@@ -131,7 +131,7 @@ class StageTraining:
             micro = planned[turn.number]
             total = micro_loss(self._course, self._config, micro, moment, turn.number).total
             part = total / tokens * turn.counts
-            part.backward()
+            part.backward()  # type: ignore[no-untyped-call]
             losses.append(part.detach())
         return crew.sum_gradients(sum(map(float, losses)), self._trained.values())
 

@@ -119,7 +119,7 @@ class RunUnderWay:
         part = self._out / f"{event.stage}.part"
         if self._crew.is_first:
             remove(part)
-        done = {event.stage: {"step": event.kept_step, "weighted_f1": event.weighted_f1}}
+        done: dict[str, Json] = {event.stage: {"step": event.kept_step, "weighted_f1": event.weighted_f1}}
         self._checkpoint(self._finished_card(done), part)
         if self._crew.is_first:
             put_in_place(part, self._out / event.stage)
