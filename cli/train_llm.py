@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 @click.option("--out", type=click.Path(file_okay=False), default="runs/llm", show_default=True)
 @click.option("--seed", type=int, default=0, show_default=True)
 @hardware_options
+@click.option("--dry-run", is_flag=True, help="Say what it would take: parameters, memory, steps, time.")
 @click.option("--fresh", is_flag=True, help="Start over where --out holds a run; else it goes on.")
 @click.option("--save-every", type=click.IntRange(min=1), default=200, show_default=True, help="Steps.")
 @click.option(
@@ -70,6 +71,7 @@ def train_llm(
     out: str,
     seed: int,
     hardware: HardwareConfig,
+    dry_run: bool,
     fresh: bool,
     save_every: int,
     track: str,
@@ -87,7 +89,7 @@ def train_llm(
     """
     from emo.llm.training.launch import is_first_rank, is_rank, run_as_ranks
 
-    if hardware.gpus > 1 and not is_rank():
+    if hardware.gpus > 1 and not is_rank() and not dry_run:
         ctx.exit(run_as_ranks(sys.argv[1:], hardware.gpus))
     if not is_first_rank():
         ctx.obj = Voice(quiet=True)
@@ -100,6 +102,7 @@ def train_llm(
     from emo.errors import ConfigError
     from emo.llm.base import NO_BASE
     from emo.llm.recipe import config_to_json, load_recipe
+    from emo.llm.training.forecast import forecast
     from emo.llm.training.runs import Manner, chosen_stages, run_llm, stage_before
     from emo.llm.training.stopping import stop_signals
     from emo.llm.training.trackers import tracked
@@ -121,6 +124,9 @@ def train_llm(
     texts = read_texts(merr_folder(manifest, merr), clips, named)
     clips = with_known_labels(clips, texts)
     spaces = {} if features == "none" else spaces_named(open_cache(Path(cache)), features)
+    if dry_run:
+        expected = forecast(clips, texts, spaces, base, config, seed=seed, hardware=hardware)
+        return print_json(expected.as_json()) if as_json else click.echo("\n".join(expected.lines()))
     speaker = voice(ctx)
     with stop_signals(lambda name: speaker.note(f"{name}: saving; Ctrl-C now ends at once")) as stop:
         manner = Manner(fresh=fresh, save_every=save_every, stop=stop, options=dict(ctx.params))
@@ -139,12 +145,15 @@ def train_llm(
         trackers = [name for name in track.split(",") if name and is_first_rank()]
         seen = tracked(events, trackers, Path(out), config_to_json(config), first_steps(config))
         summary = follow(speaker, seen, config, Path(out))
+    if not is_first_rank():
+        return None
     if as_json:
         print_json({"out": out, "base": base, "recipe": recipe, "seed": seed, **summary})
     else:
         click.echo(f"{out}: trained; each stage in {', '.join(f'{out}/{name}' for name in config.stages)}")
         click.echo(f"numbers in {out}/metrics.jsonl, settings in recipe.json, versions in run.json")
         click.echo(f"Next: emo predict CLIP --model {out}")
+    return None
 
 
 def _start(init_from: str | None, before: str | None, out: Path) -> Path | None:
