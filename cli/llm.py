@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from emo.cli.console import print_json, quieten_transformers, voice
+from emo.cli.model_options import loaded, model_options
 from emo.config.llm import TinyBaseConfig
 
 if TYPE_CHECKING:
@@ -96,3 +97,58 @@ def merr_folder(manifest: str, merr: str | None) -> Path:
         return Path(merr)
     place = Path(manifest)
     return place if place.is_dir() else place.parent
+
+
+@llm.command("export-prompts")
+@click.argument("clips", nargs=-1, required=True, type=click.Path())
+@model_options
+@click.option(
+    "--task",
+    type=click.Choice(["emotion", "reason"]),
+    default="emotion",
+    show_default=True,
+    help="Which question.",
+)
+@click.option("--out", type=click.Path(dir_okay=False), default="prompts.safetensors", show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+def export_prompts(
+    clips: tuple[str, ...],
+    model: str,
+    cache: str,
+    force: bool,
+    loading: dict[str, Any],
+    task: str,
+    out: str,
+    as_json: bool,
+) -> None:
+    """Write the prompts of CLIPS as embeddings, for a serving engine; see docs/serving.md.
+
+    Features come from the cache; MODEL is a LLaMA stage, merged or not.
+
+    \b
+    emo llm export-prompts clips/ --model runs/merged --out prompts.safetensors
+    emo llm export-prompts clips/ --model runs/merged --task reason --dtype bfloat16
+    """
+    from emo.cache import open_cache
+    from emo.errors import ConfigError
+    from emo.llm.serving import prompt_vectors, write_prompts
+    from emo.pipeline.predict import clips_named, spaces_of
+    from emo.pipeline.systems import LlamaSystem, batches
+
+    quieten_transformers()
+    system = loaded(model, loading, force=force)
+    if not isinstance(system, LlamaSystem):
+        raise ConfigError(f"{model} is a head: only a LLaMA stage is asked in words.")
+    spaces = spaces_of(system, open_cache(cache), force=force)
+    vectors = (
+        (clip.clip_id, vector)
+        for part, batch in batches(system, clips_named(clips), spaces)
+        for clip, vector in zip(
+            part, prompt_vectors(system.model, system.questions(part, task), batch), strict=True
+        )
+    )
+    count = write_prompts(vectors, Path(out))
+    if as_json:
+        print_json({"out": out, "prompts": count, "task": task})
+    else:
+        click.echo(f"{out}: {count} prompts")

@@ -187,7 +187,9 @@ def _said(
     decoding = Decoding(max_new_tokens=recipe.max_new_tokens)
     said: list[str] = []
     for part, batch in batches(system, clips, spaces):
-        prompts = [template.prompt(text=clip.text, tag=task.tag, instruction=words) for clip in part]
+        prompts = [
+            template.prompt(text=system.texts(clip).text, tag=task.tag, instruction=words) for clip in part
+        ]
         said += generate(system.model, prompts, batch, decoding)
     return said
 

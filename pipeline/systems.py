@@ -191,15 +191,16 @@ class LlamaSystem:
         """The reason for `answer`, in pieces as they are generated; `batch` is of this clip alone."""
         yield from stream(self.model, self._why(clip, answer), batch, self._decoding)
 
-    def questions(self, clips: Sequence[Clip]) -> list[Prompt]:
-        """The prompts that ask for the label of each clip."""
-        return [ask(self.template, question(self._texts(clip), "emotion", self.labels)) for clip in clips]
+    def questions(self, clips: Sequence[Clip], task: str = "emotion") -> list[Prompt]:
+        """The prompts that ask for the label of each clip, or another `task` that states no label."""
+        return [ask(self.template, question(self.texts(clip), task, self.labels)) for clip in clips]
 
-    def _texts(self, clip: Clip) -> ClipTexts:
+    def texts(self, clip: Clip) -> ClipTexts:
+        """The words of a clip, where the model was trained with words."""
         return ClipTexts(clip_id=clip.clip_id, text=clip.text if self.card.config.text else "")
 
     def _why(self, clip: Clip, answer: Answer) -> Prompt:
-        asked = question(self._texts(clip), "explain", self.labels, label=answer.explained)
+        asked = question(self.texts(clip), self._reasoning, self.labels, label=answer.explained)
         return ask(self.template, asked)
 
     def validation(self, clips: Sequence[Clip], spaces: Mapping[str, FeatureSpace]) -> tuple[Clip, ...]:

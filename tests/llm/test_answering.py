@@ -1,17 +1,20 @@
 """A trained folder answers: predict, calibrate and evaluate from cached features, as a user types them."""
 
 import json
+import sys
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from safetensors.torch import save_file
 from torch.testing import assert_close
 
 from emo.cache import open_cache
 from emo.cli.calibrate import calibrate
 from emo.cli.evaluate import evaluate
+from emo.cli.llm import llm as cli_llm
 from emo.cli.predict import predict
 from emo.clip import Clip
 from emo.config.decoding import Decoding
@@ -19,7 +22,7 @@ from emo.config.heads import HeadConfig
 from emo.config.llm import StageConfig
 from emo.corpora import write_manifest
 from emo.corpora.manifest import read_manifest
-from emo.errors import CheckpointError, ConfigError, StaleCache
+from emo.errors import CheckpointError, ConfigError, MissingDependency, StaleCache
 from emo.evaluation.published import load_published, published_names
 from emo.heads.runs import run_head
 from emo.labels import MER2023, parse_label
@@ -27,13 +30,16 @@ from emo.llm.base import load_base
 from emo.llm.build import assemble
 from emo.llm.checkpoint import Card, save_checkpoint
 from emo.llm.embeddings import prompt_embeddings
+from emo.llm.generation import generate
+from emo.llm.merge import merge_checkpoint
 from emo.llm.official.text import official_label
+from emo.llm.serving import prompt_vectors, read_prompts, vllm_answers
 from emo.pipeline import predict as predicting
 from emo.pipeline.calibration import FILE, read_calibration
 from emo.pipeline.embeddings import embeddings_spec, store_embeddings
 from emo.pipeline.evaluation import reproduce
 from emo.pipeline.predict import spaces_of
-from emo.pipeline.systems import Answer, answer_all, batches, load_system
+from emo.pipeline.systems import Answer, LlamaSystem, answer_all, batches, load_system
 from emo.records import Record
 
 ABSENT = 7  # a clip without MAE
@@ -393,3 +399,62 @@ def test_mistakes_in_a_recipe_are_all_named(tmp_path):
     with pytest.raises(ConfigError) as caught:
         load_published(str(file))
     assert "metrik" in str(caught.value) and "reading" in str(caught.value)
+
+
+def test_exported_prompts_answer_the_same_in_a_plain_llama(place):
+    """Merged weights and embeddings are all that an engine needs: transformers' own generate agrees."""
+    from transformers import AutoModelForCausalLM
+
+    llama = merge_checkpoint(place / "run", place / "merged")
+    write_manifest(place / "few.jsonl", read_manifest(place / "manifest.jsonl")[5:9])
+    out = place / "prompts.safetensors"
+    fixed = ["--model", str(place / "merged"), "--cache", str(place / "features.zarr"), "--out", str(out)]
+    CliRunner().invoke(cli_llm, ["export-prompts", str(place / "few.jsonl"), *fixed], catch_exceptions=False)
+    prompts = read_prompts(out)
+    system, clips, spaces = opened(place)
+    ((part, batch),) = batches(system, clips[5:9], spaces)
+    expected = generate(system.model, system.questions(part), batch, Decoding(max_new_tokens=6))
+    plain = AutoModelForCausalLM.from_pretrained(llama).eval()
+    assert list(prompts) == [clip.clip_id for clip in part]
+    for vector, text in zip(prompts.values(), expected, strict=True):
+        ids = plain.generate(
+            inputs_embeds=vector[None],
+            attention_mask=torch.ones(1, len(vector), dtype=torch.long),
+            max_new_tokens=6,
+            do_sample=False,
+            pad_token_id=0,
+        )
+        assert system.model.codec.text(ids[0].tolist()) == text
+
+
+def test_prompts_without_ids_are_refused(tmp_path):
+    save_file({"0": torch.zeros(2, 3)}, tmp_path / "x.safetensors")
+    with pytest.raises(ConfigError, match="export-prompts"):
+        read_prompts(tmp_path / "x.safetensors")
+
+
+def test_vllm_answers_from_exported_prompts(place):
+    pytest.importorskip("vllm", reason="vLLM is not installed: the road to it ends at the exported files")
+    llama = merge_checkpoint(place / "run", place / "merged")
+    system, clips, spaces = opened(place)
+    ((part, batch),) = batches(system, clips[:4], spaces)
+    vectors = prompt_vectors(system.model, system.questions(part), batch)
+    prompts = {clip.clip_id: vector for clip, vector in zip(part, vectors, strict=True)}
+    expected = generate(system.model, system.questions(part), batch, Decoding(max_new_tokens=6))
+    told = vllm_answers(llama, prompts, Decoding(max_new_tokens=6), dtype="float32", enforce_eager=True)
+    assert list(told.values()) == expected
+
+
+def test_without_vllm_the_message_says_how_to_get_it(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "vllm", None)
+    with pytest.raises(MissingDependency, match="pip install vllm"):
+        vllm_answers(tmp_path, {}, Decoding())
+
+
+def test_a_model_that_was_never_taught_to_explain_a_label_is_asked_the_open_question(place):
+    system, clips, _ = opened(place)
+    answer = Answer(clip_id=clips[0].clip_id, label="sad", probabilities={})
+    assert "The label is sad" in system._why(clips[0], answer)[-1]
+    stages = {"official": StageConfig(tasks={"emotion": 1.0})}
+    plain = LlamaSystem(system.model, replace(system.card, config=replace(system.card.config, stages=stages)))
+    assert "[reason]" in plain._why(clips[0], answer)[-1] and "sad" not in plain._why(clips[0], answer)[-1]
