@@ -7,10 +7,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from emo.evaluation.figures import confusion_figure, curves_figure, png_bytes, save_figure
+from emo.evaluation.calibration import calibration_scores
+from emo.evaluation.figures import (
+    confusion_figure,
+    curves_figure,
+    png_bytes,
+    reliability_figure,
+    risk_figure,
+    save_figure,
+)
 from emo.evaluation.intervals import bootstrap_interval
 from emo.evaluation.metrics import classification_scores
 from emo.evaluation.report import Answer, Report, data_uri
+from emo.evaluation.selective import risk_coverage
 from emo.evaluation.tables import HEADERS, Result, markdown_table, result_rows, results_markdown
 
 NASTY = '<script src="https://evil.example/x.js">alert("1")</script> & \'quoted\''
@@ -89,6 +98,22 @@ def test_the_confusion_figure_shows_counts_and_a_column_of_invalid_answers(score
     axes = figure.axes[0]
     assert [tick.get_text() for tick in axes.get_xticklabels()] == ["neutral", "angry", "no label"]
     assert [text.get_text() for text in axes.texts] == ["1", "0", "0", "0", "1", "1"]
+
+
+def test_the_reliability_figure_shows_only_bins_with_clips():
+    shares = [[0.9, 0.1], [0.9, 0.1], [0.6, 0.4]]
+    figure = reliability_figure(calibration_scores(shares, ["neutral", "angry", "neutral"], LABELS, bins=10))
+    above, below = figure.axes
+    assert [bar.get_height() for bar in above.patches] == [1.0, 0.5]
+    assert [bar.get_height() for bar in below.patches] == [1, 2]
+
+
+def test_the_risk_figure_marks_the_threshold_beside_the_blind_rate():
+    curve = risk_coverage([0.9, 0.8, 0.7, 0.6], [False, False, True, True])
+    axes = risk_figure(curve, coverage=0.5, mark_label="p >= 0.80").axes[0]
+    line, blind, mark = axes.lines
+    assert line.get_ydata().tolist() == pytest.approx(curve.risk.tolist())
+    assert list(blind.get_ydata()) == [0.5, 0.5] and list(mark.get_xdata()) == [0.5, 0.5]
 
 
 def test_equal_figures_give_equal_png_bytes(scores):
