@@ -104,11 +104,11 @@ class Forecast:
             )
             yield f"  useful tokens {stage.useful:.1%}, fullest rank {stage.imbalance:.3f} of the mean"
             yield (
-                f"  memory a rank {need.total / GIB:.1f} GiB: frozen weights {need.weights / GIB:.1f}, "
-                f"trained parts {need.trained / GIB:.1f}, activations {need.activations / GIB:.1f}, logits "
-                f"{need.logits / GIB:.1f}, within a layer {need.workspace / GIB:.1f}"
+                f"  memory a rank {_bytes(need.total)}: frozen weights {_bytes(need.weights)}, trained parts "
+                f"{_bytes(need.trained)}, activations {_bytes(need.activations)}, logits "
+                f"{_bytes(need.logits)}, within a layer {_bytes(need.workspace)}"
             )
-            yield f"  {stage.flops / 1e12:,.1f} TFLOP, {_duration(stage.seconds)}"
+            yield f"  {stage.flops / 1e12:,.2f} TFLOP, {_duration(stage.seconds)}"
         if self.gemm is not None:
             yield (
                 f"times assume {UTILISATION:.0%} of the {self.gemm / 1e12:.2f} TFLOP/s a matrix product "
@@ -267,4 +267,10 @@ def _fullest(lengths: Sequence[int], ranks: int) -> float:
 def _duration(seconds: float | None) -> str:
     if seconds is None:
         return "no time: the device is not here"
+    if seconds < 60:
+        return f"{seconds:.0f} s"
     return f"{seconds / 3600:.1f} h" if seconds >= 3600 else f"{seconds / 60:.1f} min"
+
+
+def _bytes(count: float) -> str:
+    return f"{count / GIB:.1f} GiB" if count >= GIB else f"{1024 * count / GIB:.1f} MiB"
