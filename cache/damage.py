@@ -1,10 +1,10 @@
-"""DamagedFile: damage that knows the file it is in."""
+"""DamagedFile: damage that knows the file it is in. SnapshotGone: what looks like it after a compaction."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from emo.errors import DamagedCache
+from emo.errors import CacheError, DamagedCache
 
 
 class DamagedFile(DamagedCache):
@@ -14,3 +14,10 @@ class DamagedFile(DamagedCache):
         super().__init__(f"{path}: {problem}")
         self.path = path
         self.problem = problem
+
+
+class SnapshotGone(CacheError):
+    """The space was compacted since it was opened; what was known of its rows no longer holds."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name} was compacted while it was read. Open it again.")

@@ -6,6 +6,7 @@ do to a file they do through here, so failing or killing the process at the N-th
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import fcntl
 import os
@@ -17,6 +18,7 @@ Buffer: TypeAlias = bytes | bytearray | memoryview
 
 _LINKS_MISSING = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 _MODE = 0o644
+_HERE, _EXCHANGE = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of renameat2(2)
 
 
 def open_read(path: Path) -> int:
@@ -55,10 +57,11 @@ def close(descriptor: int) -> None:
     os.close(descriptor)
 
 
-def flock(descriptor: int, *, wait: bool) -> bool:
-    """Take the exclusive lock of an open file; False where another holds it and `wait` is off."""
+def flock(descriptor: int, *, wait: bool, shared: bool = False) -> bool:
+    """Take the lock of an open file, exclusive unless `shared`; False where another holds it and `wait` is
+    off."""
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB))
     except BlockingIOError:
         return False
     return True
@@ -169,6 +172,19 @@ def link(source: Path, target: Path) -> bool:
 def rename(source: Path, target: Path) -> None:
     """Rename atomically, replacing a file or an empty folder at `target`."""
     source.rename(target)
+
+
+def exchange(one: Path, other: Path) -> bool:
+    """Let two names change places in one step; False where the system or the file system cannot."""
+    renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if renameat2 is None:
+        return False
+    if renameat2(_HERE, os.fsencode(one), _HERE, os.fsencode(other), _EXCHANGE) == 0:
+        return True
+    code = ctypes.get_errno()
+    if code in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP):
+        return False
+    raise OSError(code, os.strerror(code), str(one))
 
 
 def unlink(path: Path) -> None:

@@ -19,7 +19,7 @@ from emo.cache.damage import DamagedFile
 from emo.cache.paths import SpacePaths
 from emo.cache.publish import column_values, read_tails
 from emo.cache.rows import Place, Row
-from emo.cache.state import SpaceState, load_state
+from emo.cache.state import SpaceState, check_generation, load_state
 
 
 @dataclass
@@ -47,10 +47,15 @@ class Index:
         return len(self.ids)
 
     def column(self, name: str) -> NDArray[Any]:
-        """One index array; DamagedCache where it is not what was written."""
+        """One index array; DamagedCache where it is not what was written, SnapshotGone where it went in a
+        compaction."""
         if name not in self._columns:
             column = next(column for column in self.state.columns if column.name == name)
-            values = read_column(self.paths, column, self.state.digests[name])
+            try:
+                values = read_column(self.paths, column, self.state.digests[name])
+            except DamagedFile:
+                check_generation(self.paths, self.state)
+                raise
             values = np.concatenate([values, self._tail_values(column)])
             array, _, what = name.rpartition("_")
             if what == "rows" and array in self.state.spec.arrays:

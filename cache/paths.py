@@ -72,6 +72,11 @@ class SpacePaths:
         """Held while journals are folded into the index, and while a shard is adopted."""
         return self.aside / "publish.lock"
 
+    @property
+    def writers_lock(self) -> Path:
+        """Shared by those that write records, held alone by who compacts the space."""
+        return self.aside / "writers.lock"
+
     def scratch(self, stem: str) -> Path:
         """Name for a half-made file; only the holder of a lock or a unique `stem` writes there."""
         return self.aside / f"{stem}{HALF_MADE}"
@@ -79,3 +84,15 @@ class SpacePaths:
     def chunk(self, array: str, key: tuple[int, ...]) -> Path:
         """File of the chunk or shard at this place in the array's grid."""
         return self.folder.joinpath(array, "c", *map(str, key))
+
+
+@dataclass(frozen=True, slots=True)
+class SpaceElsewhere(SpacePaths):
+    """A space that is made at another place before it takes its own."""
+
+    place: Path
+
+    @property
+    def folder(self) -> Path:
+        """Where the group is for now."""
+        return self.place

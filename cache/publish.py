@@ -22,6 +22,7 @@ from emo.cache.leftovers import clear_leftovers
 from emo.cache.paths import METADATA, SpacePaths
 from emo.cache.rows import NOWHERE, Row
 from emo.cache.state import SpaceState, grown, load_state, write_state
+from emo.errors import CacheError
 from emo.records import OK, RETRACTED
 
 _PLACE_FIELD = {"start": "start", "rows": "rows", "crc32c": "crc"}
@@ -34,6 +35,27 @@ def publish_lock(paths: SpacePaths) -> Iterator[None]:
     descriptor = fsops.open_lock(paths.publish_lock)
     try:
         fsops.flock(descriptor, wait=True)
+        yield
+    finally:
+        fsops.close(descriptor)
+
+
+def enter_as_writer(paths: SpacePaths) -> int:
+    """Descriptor that keeps compaction away until it is closed. Waits for one that is under way."""
+    fsops.make_folder(paths.aside)
+    descriptor = fsops.open_lock(paths.writers_lock)
+    fsops.flock(descriptor, wait=True, shared=True)
+    return descriptor
+
+
+@contextmanager
+def without_writers(paths: SpacePaths) -> Iterator[None]:
+    """Keep writers away; CacheError where one is at work."""
+    fsops.make_folder(paths.aside)
+    descriptor = fsops.open_lock(paths.writers_lock)
+    try:
+        if not fsops.flock(descriptor, wait=False):
+            raise CacheError(f"a process is writing to {paths.name}. Try again when it is done.")
         yield
     finally:
         fsops.close(descriptor)

@@ -6,14 +6,15 @@ is a snapshot: what others store later shows after `refresh`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, cast
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emo.cache import canary
-from emo.cache.damage import DamagedFile
+from emo.cache.damage import DamagedFile, SnapshotGone
 from emo.cache.feature import Feature, RecordInfo
 from emo.cache.geometry import Geometry
 from emo.cache.index import Index, load_index
@@ -30,6 +31,27 @@ from emo.config.cache import DEFAULTS, Durability
 from emo.errors import CacheError, CacheMiss, ConfigError
 from emo.records import Array, usable
 from emo.spec import FeatureSpec
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _following(method: Callable[Concatenate[Space, P], T]) -> Callable[Concatenate[Space, P], T]:
+    """A method that starts again, on the new snapshot, where a compaction took the old one from under it."""
+
+    @wraps(method)
+    def follow(self: Space, *args: P.args, **settings: P.kwargs) -> T:
+        while True:
+            before = self.state
+            try:
+                return method(self, *args, **settings)
+            except (DamagedFile, SnapshotGone):
+                if load_state(self._paths).generation == before.generation:
+                    raise
+                if self.state is before:
+                    self.refresh()
+
+    return follow
 
 
 class Space(Mapping[str, Feature]):
@@ -49,6 +71,11 @@ class Space(Mapping[str, Feature]):
     def name(self) -> str:
         """`<encoder>/<first 16 hex digits of the fingerprint>`."""
         return self._paths.name
+
+    @property
+    def paths(self) -> SpacePaths:
+        """Where the space lies."""
+        return self._paths
 
     @property
     def state(self) -> SpaceState:
@@ -71,8 +98,10 @@ class Space(Mapping[str, Feature]):
 
     def refresh(self) -> None:
         """Show what has been stored since this space was opened."""
-        self._index = None
-        self._state = load_state(self._paths)
+        state = load_state(self._paths)
+        if state.generation != self._state.generation:
+            self._readers = {}  # rows have other numbers now
+        self._index, self._state = None, state
 
     def __repr__(self) -> str:
         return f"<Space {self.name} preset={self.spec.preset!r} arrays={list(self.spec.arrays)}>"
@@ -90,6 +119,7 @@ class Space(Mapping[str, Feature]):
     def __eq__(self, other: object) -> bool:
         return self is other
 
+    @_following
     def __iter__(self) -> Iterator[str]:
         status = self.index.column("status")
         return (clip_id for clip_id, row in self.index.live() if usable(status[row]))
@@ -97,6 +127,7 @@ class Space(Mapping[str, Feature]):
     def __len__(self) -> int:
         return sum(1 for _ in self)
 
+    @_following
     def __contains__(self, clip_id: object) -> bool:
         row = self.index.current.get(clip_id) if isinstance(clip_id, str) else None
         return row is not None and usable(self.index.column("status")[row])
@@ -107,6 +138,7 @@ class Space(Mapping[str, Feature]):
             raise self._miss(clip_id, info)
         return Feature(self, clip_id, info)
 
+    @_following
     def info(self, clip_id: str) -> RecordInfo | None:
         """What is known of a clip, whatever its status; None where nothing is."""
         row = self.index.current.get(clip_id)
@@ -123,6 +155,7 @@ class Space(Mapping[str, Feature]):
             {array: count for array, count in rows.items() if count},
         )
 
+    @_following
     def infos(self) -> dict[str, RecordInfo]:
         """What is known of every clip, whatever its status."""
         index = self.index
@@ -140,6 +173,7 @@ class Space(Mapping[str, Feature]):
             for clip_id, row in index.live()
         }
 
+    @_following
     def meta(self, clip_id: str) -> dict[str, Json]:
         """What the encoder noted of a clip; CacheMiss where nothing is known of it."""
         import json
@@ -149,6 +183,7 @@ class Space(Mapping[str, Feature]):
             raise self._miss(clip_id, None)
         return cast(dict[str, Json], json.loads(self.index.column("meta")[row]))
 
+    @_following
     def missing(
         self, wanted: Mapping[str, bytes], arrays: Sequence[str] = (), *, retry_failed: bool = False
     ) -> list[str]:
@@ -183,6 +218,7 @@ class Space(Mapping[str, Feature]):
         """
         return self.read_many([clip_id], array)[0]
 
+    @_following
     def read_many(self, ids: Sequence[str], array: str) -> list[Array]:
         """`read` for many clips, in the order of `ids`; the kernel is told of all before the first."""
         places = self._places(ids, array)
@@ -192,6 +228,7 @@ class Space(Mapping[str, Feature]):
         squeeze = self.spec.arrays[array].kind != "frames"
         return [geometry.widened(values[0] if squeeze else values) for values in stored]
 
+    @_following
     def read_into(self, ids: Sequence[str], array: str, outs: Sequence[NDArray[Any]]) -> None:
         """`read_many` into buffers of the caller: each C-contiguous, of the stored dtype (bfloat16 as
         uint16) and (rows, ...) long, where tokens and utterance have one row."""
@@ -206,6 +243,7 @@ class Space(Mapping[str, Feature]):
                 )
         self._fill(ids, array, places, outs)
 
+    @_following
     def stack(self, ids: Sequence[str], array: str) -> Array:
         """(B, ...) of the clips in order; ConfigError where they differ in length."""
         places = self._places(ids, array)

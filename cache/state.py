@@ -15,7 +15,7 @@ from typing import Any
 import emo
 from emo.cache import fsops
 from emo.cache.columns import Column, Digest, index_columns
-from emo.cache.damage import DamagedFile
+from emo.cache.damage import DamagedFile, SnapshotGone
 from emo.cache.format import FORMAT, OWN_CRC, Document, checked, data_array, group, stamped
 from emo.cache.geometry import Geometry
 from emo.cache.journal import Mark
@@ -28,12 +28,16 @@ RECORD_CRC = "crc32c of the record's rows as stored: little-endian, C order"
 
 @dataclass(frozen=True, slots=True)
 class SpaceState:
-    """A published state. `members` is the metadata of every array and group below the space's group."""
+    """A published state. `members` is the metadata of every array and group below the space's group.
+
+    `generation` counts how often the space was compacted: rows keep their numbers within one generation.
+    """
 
     spec: FeatureSpec
     members: Mapping[str, Document]
     digests: Mapping[str, Digest] = field(default_factory=dict)
     marks: Mapping[str, Mark] = field(default_factory=dict)
+    generation: int = 0
 
     @property
     def columns(self) -> list[Column]:
@@ -48,6 +52,7 @@ class SpaceState:
         """The zarr.json of the space."""
         attributes = {
             "emo:format": FORMAT,
+            "emo:generation": self.generation,
             "emo:fingerprint": self.spec.fingerprint,
             "emo:spec": self.spec.to_json(),
             "emo:record_crc": RECORD_CRC,
@@ -94,6 +99,12 @@ def read_metadata(path: Path) -> Document:
     return checked(data, path)
 
 
+def check_generation(paths: SpacePaths, state: SpaceState) -> None:
+    """SnapshotGone where the space was compacted since this snapshot."""
+    if load_state(paths).generation != state.generation:
+        raise SnapshotGone(paths.name)
+
+
 def parse_state(document: Document, paths: SpacePaths) -> SpaceState:
     """The state in a checked zarr.json."""
     attributes: Mapping[str, Any] = document["attributes"]
@@ -104,8 +115,9 @@ def parse_state(document: Document, paths: SpacePaths) -> SpaceState:
             document["consolidated_metadata"]["metadata"],
             {name: Digest(d["length"], d["crc32c"]) for name, d in attributes["emo:index"].items()},
             {name: Mark(m["bytes"], m["lines"]) for name, m in attributes["emo:journals"].items()},
+            int(attributes.get("emo:generation", 0)),
         )
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DamagedFile(paths.metadata, f"no space of a feature cache ({error!r}).") from error
     _check_declared(paths, state)
     if (spec.encoder, spec.short) != (paths.encoder, paths.short):

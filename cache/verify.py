@@ -18,6 +18,7 @@ from emo.cache import fsops
 from emo.cache.canary import FOLDER as CANARY
 from emo.cache.canary import read_canary
 from emo.cache.damage import DamagedFile
+from emo.cache.erasure import beside, traces, unerased
 from emo.cache.format import CHUNK_ROWS, check_format
 from emo.cache.index import Index, load_index
 from emo.cache.journal import Mark, journals, read_tail
@@ -25,6 +26,7 @@ from emo.cache.paths import METADATA, CachePaths, SpacePaths
 from emo.cache.reader import ArrayReader
 from emo.cache.rows import Place
 from emo.cache.state import SpaceState, check_member, load_state, read_metadata
+from emo.clip import normal_id
 from emo.errors import CacheMiss
 from emo.records import RETRACTED
 
@@ -70,26 +72,32 @@ class Verification:
         }
 
 
-def verify_cache(path: str | os.PathLike[str]) -> Verification:
-    """Read everything in the cache at `path`; CacheMiss where there is none."""
+def verify_cache(path: str | os.PathLike[str], gone: Sequence[str] = ()) -> Verification:
+    """Read everything in the cache at `path`; CacheMiss where there is none.
+
+    Nothing may be left of the clips in `gone`: what is counts as bad.
+    """
     found = Verification()
-    for check in checks(path):
+    for check in checks(path, gone):
         found.add(check)
     return found
 
 
-def checks(path: str | os.PathLike[str]) -> Iterator[Check]:
+def checks(path: str | os.PathLike[str], gone: Sequence[str] = ()) -> Iterator[Check]:
     """`verify_cache` one check at a time, for those who draw progress."""
     paths = CachePaths(Path(path))
     if not paths.root.is_dir():
         raise CacheMiss(f"there is no feature cache at {paths.root}.")
     names, problems = _space_names(paths)
     yield from problems
+    gone = [normal_id(clip_id) for clip_id in gone]
+    if gone:
+        yield from (_bad_check("", error) for error in beside(paths, gone))
     for encoder in sorted({name.partition("/")[0] for name in names}):
         yield from _bad(encoder, _check_encoder, paths, encoder)
     for name in sorted(names):
         encoder, _, short = name.partition("/")
-        yield from _SpaceCheck(paths.space(encoder, short)).run()
+        yield from _SpaceCheck(paths.space(encoder, short), gone).run()
 
 
 def _space_names(paths: CachePaths) -> tuple[set[str], list[Check]]:
@@ -133,8 +141,8 @@ def _bad_check(encoder: str, error: DamagedFile, clip_id: str = "") -> Check:
 class _SpaceCheck:
     """All checks of one space."""
 
-    def __init__(self, paths: SpacePaths) -> None:
-        self._paths, self._encoder = paths, paths.encoder
+    def __init__(self, paths: SpacePaths, gone: Sequence[str]) -> None:
+        self._paths, self._encoder, self._gone = paths, paths.encoder, gone
 
     def run(self) -> Iterator[Check]:
         """Metadata, canary, journals, index, then every record, then what nothing owns."""
@@ -151,6 +159,7 @@ class _SpaceCheck:
         damaged = yield from self._columns(index)
         if not damaged:
             yield from self._records(index)
+            yield from self._forgotten(index)
             yield from self._strangers(index)
 
     def _look(self, look: Callable[..., object], *arguments: Any) -> Iterator[Check]:
@@ -196,6 +205,14 @@ class _SpaceCheck:
             for row in batch:
                 if row not in bad and row in current:
                     yield Check("record", self._encoder, "", clip_id=index.ids[row])
+
+    def _forgotten(self, index: Index) -> Iterator[Check]:
+        """Bytes of retracted records, and whatever is left of clips of which nothing may be."""
+        for error in unerased(index):
+            yield _bad_check(self._encoder, error)
+        if self._gone:
+            for error in traces(index, self._gone):
+                yield _bad_check(self._encoder, error)
 
     def _strangers(self, index: Index) -> Iterator[Check]:
         """Shards without a record, which a writer may yet adopt, and files that are not of the format."""

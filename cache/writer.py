@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Self
 
 from crc32c import crc32c
 
+from emo.cache import fsops
 from emo.cache.journal import JournalWriter
 from emo.cache.paths import SpacePaths
 from emo.cache.prepare import Prepared, prepare
-from emo.cache.publish import publish
+from emo.cache.publish import enter_as_writer, publish
 from emo.cache.rows import Place, Row
 from emo.cache.shards import ShardWriter
+from emo.cache.state import load_state
 from emo.clip import normal_id
 from emo.config.cache import Durability
 from emo.errors import CacheError, CacheMiss, ConfigError
@@ -59,6 +61,7 @@ class SpaceWriter:
             for name, geometry in self._geometries.items()
         }
         self._journal: JournalWriter | None = None
+        self._entered: int | None = None
         self._pending: list[Row] = []
         self._unpublished: dict[str, Row] = {}
         self._state = "open"
@@ -71,6 +74,7 @@ class SpaceWriter:
         """
         prepared = prepare(record, self._space.spec, self._geometries)
         with self._writing():
+            self._enter()
             for name, block in prepared.blocks.items():
                 if not self._shards[name].has_room(len(block)):
                     self._commit()
@@ -81,6 +85,8 @@ class SpaceWriter:
 
     def alias(self, existing_id: str, new_id: str) -> None:
         """Give a stored record a second clip id: one more index row to the same data."""
+        with self._writing():
+            self._enter()
         row = self._unpublished.get(existing_id) or self._published(existing_id)
         with self._writing():
             self._add(
@@ -144,6 +150,13 @@ class SpaceWriter:
             self._state = "broken"
             raise
 
+    def _enter(self) -> None:
+        """Keep compaction away from here to the end; forget what one before changed."""
+        if self._entered is None:
+            self._entered = enter_as_writer(self._paths)
+            if load_state(self._paths).generation != self._space.state.generation:
+                self._space.refresh()
+
     def _row(self, prepared: Prepared) -> Row:
         places = {}
         for name, block in prepared.blocks.items():
@@ -190,6 +203,9 @@ class SpaceWriter:
         if self._journal is not None:
             self._journal.close()
             self._journal = None
+        if self._entered is not None:
+            fsops.close(self._entered)
+            self._entered = None
         self._state = "closed"
 
     def _published(self, clip_id: str) -> Row:

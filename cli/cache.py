@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import json
-import sys
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import click
 
-SCHEMA_VERSION = 1
-EXIT_DAMAGED = 4
-DEFAULT_CACHE = Path("features.zarr")
-
-cache_option = click.option(
-    "--cache",
-    "cache_path",
-    type=click.Path(path_type=Path),
-    default=None,
-    help=f"The cache's folder [default: the workspace's, else ./{DEFAULT_CACHE}].",
+from emo.cli.cache_options import (
+    DEFAULT_CACHE,
+    EXIT_DAMAGED,
+    cache_option,
+    counted,
+    json_option,
+    print_json,
+    report,
+    size,
 )
-json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
+from emo.cli.cache_tools import forget, gc
 
 
 @click.group(no_args_is_help=True)
@@ -51,13 +46,13 @@ def info(cache_path: Path | None, as_json: bool) -> None:
 
     found = cache_info(open_cache(cache_path or DEFAULT_CACHE))
     if as_json:
-        _print_json(found)
+        print_json(found)
         return
     for space in found["spaces"]:
         arrays = ", ".join(f"{name} {tuple(shape)}" for name, shape in space["arrays"].items())
         statuses = ", ".join(f"{count} {status}" for status, count in space["statuses"].items())
         preset = f"@{space['preset']}" if space["preset"] else ""
-        click.echo(f"{space['encoder']}{preset}  {space['fingerprint'][:16]}  {_size(space['bytes'])}")
+        click.echo(f"{space['encoder']}{preset}  {space['fingerprint'][:16]}  {size(space['bytes'])}")
         click.echo(f"  {space['records']} clips: {statuses or 'none'}")
         click.echo(f"  {arrays}")
 
@@ -79,7 +74,7 @@ def ls(cache_path: Path | None, failed: bool, as_json: bool) -> None:
 
     clips = cache_clips(open_cache(cache_path or DEFAULT_CACHE), failed=failed)
     if as_json:
-        _print_json({"clips": list(clips)})
+        print_json({"clips": list(clips)})
         return
     for clip in clips:
         rows = " ".join(f"{name}:{count}" for name, count in clip["rows"].items())
@@ -89,24 +84,25 @@ def ls(cache_path: Path | None, failed: bool, as_json: bool) -> None:
 
 @cache.command()
 @cache_option
+@click.option("--gone", multiple=True, metavar="ID", help="Prove that nothing is left of this clip.")
 @json_option
 @click.pass_context
-def verify(context: click.Context, cache_path: Path | None, as_json: bool) -> None:
+def verify(context: click.Context, cache_path: Path | None, gone: tuple[str, ...], as_json: bool) -> None:
     """Read everything and name what is not as it was written; exit 4 where there is any.
 
     \b
     Examples:
       emo cache verify
-      emo cache verify --cache features.zarr --json
+      emo cache verify --gone session1/anna_042 --json
     """
     from emo.cache import Verification
     from emo.cache.verify import checks
 
     found = Verification()
-    for check in _counted(checks(cache_path or DEFAULT_CACHE), "checked"):
+    for check in counted(checks(cache_path or DEFAULT_CACHE, gone), "checked"):
         found.add(check)
     if as_json:
-        _print_json(found.to_json())
+        print_json(found.to_json())
     else:
         for bad in found.bad:
             clip = f"clip {bad.clip_id}  " if bad.clip_id else ""
@@ -140,8 +136,8 @@ def export_h5_command(out: Path, cache_path: Path | None, as_json: bool) -> None
 
     if out.exists():
         raise click.UsageError(f"{out} exists. Give another name or remove it.")
-    count = sum(1 for _ in _counted(export_h5(open_cache(cache_path or DEFAULT_CACHE), out), "written"))
-    _report({"records": count, "path": str(out)}, f"{count} records written to {out}", as_json)
+    count = sum(1 for _ in counted(export_h5(open_cache(cache_path or DEFAULT_CACHE), out), "written"))
+    report({"records": count, "path": str(out)}, f"{count} records written to {out}", as_json)
 
 
 @cache.group(name="import")
@@ -165,35 +161,9 @@ def import_h5_command(file: Path, cache_path: Path | None, as_json: bool) -> Non
     from emo.cache.hdf5 import import_h5
 
     target = cache_path or DEFAULT_CACHE
-    count = sum(1 for _ in _counted(import_h5(open_cache(target, "a"), file), "stored"))
-    _report({"records": count, "path": str(target)}, f"{count} records stored in {target}", as_json)
+    count = sum(1 for _ in counted(import_h5(open_cache(target, "a"), file), "stored"))
+    report({"records": count, "path": str(target)}, f"{count} records stored in {target}", as_json)
 
 
-def _counted(items: Iterable[Any], done: str) -> Iterable[Any]:
-    """The items, with their number drawn on a terminal's standard error."""
-    if not sys.stderr.isatty():
-        yield from items
-        return
-    number = 0
-    for number, item in enumerate(items, start=1):
-        if number % 100 == 0:
-            click.echo(f"\r{number} {done}", err=True, nl=False)
-        yield item
-    click.echo(f"\r{number} {done}", err=True)
-
-
-def _report(found: dict[str, Any], sentence: str, as_json: bool) -> None:
-    if as_json:
-        _print_json(found)
-    else:
-        click.echo(sentence)
-
-
-def _print_json(found: dict[str, Any]) -> None:
-    click.echo(json.dumps({"schema_version": SCHEMA_VERSION, **found}))
-
-
-def _size(count: int) -> str:
-    units = ("B", "KiB", "MiB", "GiB", "TiB")
-    power = min(max(count.bit_length() - 1, 0) // 10, len(units) - 1)
-    return f"{count / 1024**power:.4g} {units[power]}"
+for _verb in (forget, gc):
+    cache.add_command(_verb)

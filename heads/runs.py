@@ -24,6 +24,7 @@ from emo.heads.loader import FeatureSpace, load_features
 from emo.heads.splits import Splits, split_clips
 from emo.heads.trained import EpochMetrics, TrainedHead
 from emo.heads.training import train_head
+from emo.run_clips import write_run_clips
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -131,8 +132,10 @@ def arrays_for(spaces: Mapping[str, FeatureSpace], arrays: Mapping[str, str]) ->
 
 
 def write_run(run: HeadRun, folder: Path) -> None:
-    """Write the head, `metrics.jsonl`, `scores.json`, `results.md` and two figures into `folder`."""
+    """Write the head, `metrics.jsonl`, `scores.json`, `clips.json`, `results.md` and two figures."""
     run.trained.save(folder)
+    parts = {"train": run.splits.train, "val": run.splits.val, "test": run.splits.test}
+    write_run_clips(folder, {name: [clip.clip_id for clip in part] for name, part in parts.items()})
     lines = [json.dumps(asdict(metrics)) for metrics in run.trained.history]
     (folder / "metrics.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
     payload = run.to_json() | {"predicted": dict(run.predicted)}

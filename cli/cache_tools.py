@@ -1,0 +1,122 @@
+"""Verbs of `emo cache` that change what is stored: forget clips, remove what nothing needs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from emo.cli.cache_options import DEFAULT_CACHE, cache_option, json_option, print_json
+from emo.errors import ConfigError
+
+yes_option = click.option("--yes", is_flag=True, help="Do it; without, only say what would be done.")
+
+
+@click.command()
+@click.option("--clip", "clips", multiple=True, metavar="ID", help="A clip to forget; repeatable.")
+@click.option("--speaker", "speakers", multiple=True, metavar="NAME", help="Every clip of this speaker.")
+@click.option("--dataset", is_flag=True, help="Every clip of the manifest.")
+@click.option("--manifest", type=click.Path(path_type=Path), help="Says who speaks in which clip.")
+@click.option(
+    "--runs",
+    type=click.Path(path_type=Path),
+    default=Path("runs"),
+    show_default=True,
+    help="Where to look for runs that were trained on them.",
+)
+@cache_option
+@yes_option
+@json_option
+def forget(
+    clips: tuple[str, ...],
+    speakers: tuple[str, ...],
+    dataset: bool,
+    manifest: Path | None,
+    runs: Path,
+    cache_path: Path | None,
+    yes: bool,
+    as_json: bool,
+) -> None:
+    """Retract clips and overwrite their features.
+
+    Ids and notes stay in the index until `emo cache gc --compact --yes`. What was trained on the clips, or
+    exported, is listed or is yours to find; it is not changed.
+
+    \b
+    Examples:
+      emo cache forget --clip session1/anna_042 --yes
+      emo cache forget --speaker anna --manifest m.jsonl --json
+    """
+    from emo.cache import open_cache
+    from emo.cache.forget import forget as forget_clips
+    from emo.cache.forget import known_clips
+    from emo.run_clips import runs_with
+
+    wanted = [*clips, *_of_manifest(manifest, speakers, dataset)]
+    if not wanted:
+        raise click.UsageError("name what to forget: --clip, --speaker or --dataset with --manifest.")
+    store = open_cache(cache_path or DEFAULT_CACHE, "a" if yes else "r")
+    found = (forget_clips if yes else known_clips)(store, wanted)
+    trained = {str(path): seen for path, seen in runs_with(runs, wanted)}
+    if as_json:
+        shared = [{"clip_id": mine, "also": other} for mine, other in found.shared]
+        print_json({"done": yes, "records": found.records, "shared": shared, "runs": trained})
+        return
+    for space, ids in found.records.items():
+        click.echo(f"{space}: {len(ids)} clips {'forgotten' if yes else 'would be forgotten'}")
+    for mine, other in found.shared:
+        click.echo(f"bytes of {mine!r} stay: they are those of {other!r} too")
+    for path, ids in trained.items():
+        click.echo(f"{path} was trained on {len(ids)} of them: train it again without")
+    click.echo(_what_next(bool(found.records), yes))
+
+
+def _of_manifest(manifest: Path | None, speakers: tuple[str, ...], dataset: bool) -> list[str]:
+    from emo.corpora import clips_in
+
+    if not speakers and not dataset:
+        return []
+    if manifest is None:
+        raise click.UsageError("--speaker and --dataset need --manifest.")
+    found, _ = clips_in(manifest)
+    unknown = set(speakers) - {clip.speaker for clip in found}
+    if unknown:
+        raise ConfigError(f"{manifest} has no clip of the speaker {sorted(unknown)[0]!r}.")
+    return [clip.clip_id for clip in found if dataset or clip.speaker in speakers]
+
+
+def _what_next(any_known: bool, yes: bool) -> str:
+    if not any_known:
+        return "The cache knows none of these clips."
+    if not yes:
+        return "Nothing was changed. Add --yes to forget them."
+    return "Their ids are still in the index: emo cache gc --compact --yes removes them."
+
+
+@click.command()
+@click.option(
+    "--compact", "compact_too", is_flag=True, help="Also drop rows that were replaced or retracted."
+)
+@cache_option
+@yes_option
+@json_option
+def gc(compact_too: bool, cache_path: Path | None, yes: bool, as_json: bool) -> None:
+    """Name what nothing needs any more, and with --yes remove it.
+
+    \b
+    Examples:
+      emo cache gc
+      emo cache gc --compact --yes
+    """
+    from emo.cache import open_cache
+    from emo.cache.gc import collect
+
+    store = open_cache(cache_path or DEFAULT_CACHE, "a")
+    found = list(collect(store, remove=yes, compact_too=compact_too))
+    if as_json:
+        things = [{"what": one.what, "path": str(one.path), "rows": one.rows} for one in found]
+        print_json({"done": yes, "garbage": things})
+        return
+    for one in found:
+        click.echo(f"{one.what}: {one.path}" + (f" ({one.rows} rows)" if one.rows else ""))
+    click.echo(f"{len(found)} things {'removed' if yes else 'to remove; add --yes to do it'}")

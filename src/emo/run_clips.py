@@ -1,0 +1,29 @@
+"""clips.json: the ids of the clips that a run was trained on, beside the run, and the search for them.
+
+A clip that has to be forgotten lives on in what was trained on it; this file is how such runs are found.
+Knows nothing of heads, adapters or features.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+
+NAME = "clips.json"
+
+
+def write_run_clips(folder: Path, clips: Mapping[str, Sequence[str]]) -> None:
+    """Write the clip ids of a run by split."""
+    payload = {"schema_version": 1, "clips": {split: list(ids) for split, ids in clips.items()}}
+    (folder / NAME).write_text(json.dumps(payload, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def runs_with(folder: Path, clip_ids: Collection[str]) -> Iterator[tuple[Path, list[str]]]:
+    """The runs below `folder` that saw any of these clips, whatever the split, and which."""
+    wanted = set(clip_ids)
+    for path in sorted(folder.rglob(NAME)):
+        splits = json.loads(path.read_text(encoding="utf-8"))["clips"]
+        seen = wanted & {clip_id for ids in splits.values() for clip_id in ids}
+        if seen:
+            yield path.parent, sorted(seen)
