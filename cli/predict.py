@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 @click.pass_context
 def predict(
     ctx: click.Context,
+    /,
     clips: tuple[str, ...],
     model: str,
     cache: str,

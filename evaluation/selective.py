@@ -77,7 +77,7 @@ def risk_coverage(
 def _risks(weights: Floats, mistakes: Floats, ends: NDArray[np.int64]) -> Floats:
     """Error rate among the clips up to each end, (R, number of ends), each clip counted `weights` (R, N)."""
     answered, wrong = weights.cumsum(axis=1)[:, ends], (weights * mistakes).cumsum(axis=1)[:, ends]
-    return np.divide(wrong, answered, out=np.zeros_like(wrong), where=answered > 0)
+    return np.asarray(np.divide(wrong, answered, out=np.zeros_like(wrong), where=answered > 0))
 
 
 def _area(weights: Floats, mistakes: Floats, ends: NDArray[np.int64]) -> Floats:

@@ -29,7 +29,8 @@ def embeddings_spec(system: LlamaSystem, folder: Path, spaces: Mapping[str, Spac
     features: dict[str, Json] = {
         name: f"{space.spec.fingerprint}:{system.arrays[name]}" for name, space in spaces.items()
     }
-    layout = ArrayLayout(kind="utterance", dim=system.model.words.weight.shape[1], dtype="float32")
+    words = next(system.model.words.parameters())
+    layout = ArrayLayout(kind="utterance", dim=words.shape[1], dtype="float32")
     return FeatureSpec(
         encoder=ENCODER,
         weights=weights,
@@ -42,7 +43,7 @@ def embeddings_spec(system: LlamaSystem, folder: Path, spaces: Mapping[str, Spac
         },
         recipe_version=RECIPE_VERSION,
         arrays={"utterance": layout, "prefix": layout},
-        precision=str(system.model.words.weight.dtype).removeprefix("torch."),
+        precision=str(words.dtype).removeprefix("torch."),
     )
 
 

@@ -130,10 +130,12 @@ def _calibrated(system: System) -> str:
 def _refusing(report: Report, evaluation: Evaluation) -> None:
     curve = evaluation.risk
     report.section("Answering only when sure", "Clips are answered by falling confidence of the answer.")
-    shown = {}
-    if evaluation.threshold:
-        shown = {"coverage": evaluation.coverage, "mark_label": f"p >= {evaluation.threshold:.2f}"}
-    report.images((png_bytes(risk_figure(curve, **shown)), "error rate by share of clips answered"))
+    figure = risk_figure(
+        curve,
+        coverage=evaluation.coverage if evaluation.threshold else None,
+        mark_label=f"p >= {evaluation.threshold:.2f}",
+    )
+    report.images((png_bytes(figure), "error rate by share of clips answered"))
     report.table(
         ("answered", "error rate", "least confidence"),
         [_at(curve, share) for share in SHARES],
