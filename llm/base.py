@@ -49,6 +49,7 @@ def load_base(reference: str, *, dtype: str = "float32", device: str = "cpu", bi
     if not reference:
         raise ConfigError(NO_BASE)
     local = Path(reference).is_dir()
+    quantised = _quantised(bits, dtype, device)
     try:
         tokenizer = AutoTokenizer.from_pretrained(reference, local_files_only=local)
         llama = AutoModelForCausalLM.from_pretrained(
@@ -56,7 +57,7 @@ def load_base(reference: str, *, dtype: str = "float32", device: str = "cpu", bi
             dtype=getattr(torch, dtype),
             use_safetensors=True,
             local_files_only=local,
-            **_quantised(bits, dtype, device),
+            **quantised,
         )
     except (OSError, ValueError) as error:
         raise ConfigError(f"{reference}: cannot be loaded as a LLaMA: {error}. {NO_BASE}") from error
