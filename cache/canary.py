@@ -1,6 +1,6 @@
 """The canary of a space: the encoder's output on one fixed clip, kept to notice a changed environment.
 
-Knows neither the clip nor how far two outputs may differ.
+Says how far two outputs may differ. Does not know the clip.
 """
 
 from __future__ import annotations
@@ -22,6 +22,17 @@ from emo.errors import ConfigError
 from emo.records import Array, why_unusable
 
 FOLDER = "canary"
+LARGEST_ERROR = 1e-2  # max|a - b| / max|a|
+LEAST_COSINE = 0.9999
+
+
+def difference(expected: Array, found: Array) -> tuple[float, float]:
+    """Largest error over the largest value, and the cosine of the two as vectors."""
+    a, b = expected.astype(np.float64).ravel(), found.astype(np.float64).ravel()
+    if a.shape != b.shape:
+        return np.inf, 0.0
+    error = np.abs(a - b).max() / np.abs(a).max()
+    return float(error), float(a @ b / (np.linalg.norm(a) * np.linalg.norm(b)))
 
 
 def write_canary(paths: SpacePaths, arrays: Mapping[str, Array]) -> None:

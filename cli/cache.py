@@ -16,7 +16,7 @@ from emo.cli.cache_options import (
     report,
     size,
 )
-from emo.cli.cache_tools import forget, gc
+from emo.cli.cache_tools import forget, gc, merge
 
 
 @click.group(no_args_is_help=True)
@@ -165,5 +165,5 @@ def import_h5_command(file: Path, cache_path: Path | None, as_json: bool) -> Non
     report({"records": count, "path": str(target)}, f"{count} records stored in {target}", as_json)
 
 
-for _verb in (forget, gc):
+for _verb in (forget, gc, merge):
     cache.add_command(_verb)

@@ -1,13 +1,16 @@
-"""Verbs of `emo cache` that change what is stored: forget clips, remove what nothing needs."""
+"""Verbs of `emo cache` that change what is stored: forget clips, remove what nothing needs, merge."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import click
 
 from emo.cli.cache_options import DEFAULT_CACHE, cache_option, json_option, print_json
 from emo.errors import ConfigError
+
+EXIT_PARTIAL = 3
 
 yes_option = click.option("--yes", is_flag=True, help="Do it; without, only say what would be done.")
 
@@ -120,3 +123,43 @@ def gc(compact_too: bool, cache_path: Path | None, yes: bool, as_json: bool) -> 
     for one in found:
         click.echo(f"{one.what}: {one.path}" + (f" ({one.rows} rows)" if one.rows else ""))
     click.echo(f"{len(found)} things {'removed' if yes else 'to remove; add --yes to do it'}")
+
+
+@click.command()
+@click.argument("sources", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--into",
+    "target",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="The cache that gets the records.",
+)
+@json_option
+@click.pass_context
+def merge(context: click.Context, sources: tuple[Path, ...], target: Path, as_json: bool) -> None:
+    """Store what the cache INTO lacks of the caches SOURCES; exit 3 where clips are in conflict.
+
+    One input is stored once. Where two caches have other media under one id, what is there or named first
+    stays, and the clip is listed.
+
+    \b
+    Examples:
+      emo cache merge node1.zarr node2.zarr --into features.zarr
+      emo cache merge node1.zarr --into features.zarr --json
+    """
+    from emo.cache import open_cache
+    from emo.cache.merge import merge as merge_caches
+
+    if target.resolve() in {source.resolve() for source in sources}:
+        raise click.UsageError(f"{target} is among the caches to merge into it.")
+    found = merge_caches([open_cache(source) for source in sources], open_cache(target, "a"))
+    if as_json:
+        print_json(asdict(found))
+    else:
+        for conflict in found.conflicts:
+            click.echo(f"{conflict.space}  {conflict.clip_id}: other media in {conflict.source}, not stored")
+        click.echo(
+            f"{found.stored} records stored, {found.same} were there, {len(found.conflicts)} in conflict"
+        )
+    if found.conflicts:
+        context.exit(EXIT_PARTIAL)

@@ -13,15 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emo.cache import Space
+from emo.cache.canary import LARGEST_ERROR, LEAST_COSINE, difference
 from emo.errors import StaleCache
-from emo.records import Array
 from emo.views import AudioView, Encoder, FacesView, View, ViewData
 
 SECONDS = 2.0
 HEIGHT, WIDTH = 240, 320
 FACES_OF_ALL = 8  # how many faces stand for the sampling `all`
-LARGEST_ERROR = 1e-2  # max|a - b| / max|a|
-LEAST_COSINE = 0.9999
 
 
 def check_canary(encoder: Encoder, space: Space) -> None:
@@ -35,7 +33,7 @@ def check_canary(encoder: Encoder, space: Space) -> None:
         space.write_canary(found)
         return
     for name, expected in stored.items():
-        error, cosine = _difference(expected, found[name])
+        error, cosine = difference(expected, found[name])
         if error > LARGEST_ERROR or cosine < LEAST_COSINE:
             raise StaleCache(
                 f"{space.name}: {name} of the canary clip differs from what this cache was made with: "
@@ -74,12 +72,3 @@ def _picture(height: int, width: int, phase: float) -> NDArray[np.uint8]:
     rings = np.pi * (x**2 + y**2) * min(height, width) / 4
     colours = [np.cos(rings + 2 * np.pi * (phase + third / 3)) for third in range(3)]
     return np.round(127.5 + 127.5 * np.stack(colours, axis=-1)).astype(np.uint8)
-
-
-def _difference(expected: Array, found: Array) -> tuple[float, float]:
-    """Largest error over the largest value, and the cosine of the two as vectors."""
-    a, b = expected.astype(np.float64).ravel(), found.astype(np.float64).ravel()
-    if a.shape != b.shape:
-        return np.inf, 0.0
-    error = np.abs(a - b).max() / np.abs(a).max()
-    return float(error), float(a @ b / (np.linalg.norm(a) * np.linalg.norm(b)))
