@@ -14,7 +14,8 @@ All sides take the same clips, tasks and answers in the same steps, and train th
   the loop without its encoder, times 1 + 2.25 / 10.6.
 
 Ratios are of CPU-seconds of this process with one thread, over rounds that take the sides in shuffled order.
-Losses are compared first, with dropout off.
+Losses are compared first, with dropout off. The default seed is one whose 16 clips, padded by eights, keep as
+many tokens useful (0.789) as 400 such clips do (0.790).
 """
 
 from __future__ import annotations
@@ -226,7 +227,7 @@ def encoder_for(world: World, stage: StageConfig, images: Tensor) -> tuple[Encod
 
 def main() -> None:
     """Compare losses with dropout off, then time the sides."""
-    options = options_of(__doc__, rounds=5, clips=24, batch=8)
+    options = options_of(__doc__, rounds=5, clips=16, batch=8, seed=4)
     torch.set_num_threads(1)
     images = images_of(options.clips, options.seed)
     stage = stage_of(options.clips, options.batch)
