@@ -78,7 +78,7 @@ class ParameterCounts:
 class EmotionLlama(nn.Module):
     """`llama` is a causal LM of transformers, bare or with peft adapters; `projectors` maps slot to module.
 
-    Its attention is taught to read packed rows; whatever else is done with it goes as before.
+    The attention of `llama` is taught to read packed rows; whatever else is done with it goes as before.
     `standardiser` z-scores features before they are projected; without one they are taken as they are.
     """
 
