@@ -5,11 +5,13 @@ Reads the index only, never the features.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 from emo.cache.space import Space
 from emo.cache.store import FeatureCache
+from emo.records import OK
 
 
 def cache_info(cache: FeatureCache) -> dict[str, Any]:
@@ -20,10 +22,8 @@ def cache_info(cache: FeatureCache) -> dict[str, Any]:
 
 def _space_info(space: Space) -> dict[str, Any]:
     index = space.index
-    status = index.column("status")
-    counts: dict[str, int] = {}
-    for _, row in index.live():
-        counts[status[row]] = counts.get(status[row], 0) + 1
+    status = index.column("status").tolist()
+    counts = Counter(status[row] for _, row in index.live())
     rows = {array: int(index.column(f"{array}_rows").sum()) for array in space.spec.arrays}
     geometries = {array: space.geometry(array) for array in space.spec.arrays}
     return {
@@ -41,12 +41,15 @@ def cache_clips(cache: FeatureCache, *, failed: bool = False) -> Iterator[dict[s
     """Every clip's current record: clip id, space, status, reason and rows by array. `failed` leaves out
     those that are ok."""
     for space in cache.spaces():
-        for clip_id, info in space.infos().items():
-            if not (failed and info.status == "ok"):
+        index, name = space.index, space.name
+        status, reason = index.column("status").tolist(), index.column("reason").tolist()
+        counts = [(array, index.column(f"{array}_rows").tolist()) for array in space.spec.arrays]
+        for clip_id, row in index.live():
+            if not (failed and status[row] == OK):
                 yield {
                     "clip_id": clip_id,
-                    "space": space.name,
-                    "status": info.status,
-                    "reason": info.reason,
-                    "rows": dict(info.rows),
+                    "space": name,
+                    "status": status[row],
+                    "reason": reason[row],
+                    "rows": {array: count[row] for array, count in counts if count[row]},
                 }

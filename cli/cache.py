@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -17,6 +19,8 @@ from emo.cli.cache_options import (
     size,
 )
 from emo.cli.cache_tools import forget, gc, merge
+
+LINES_AT_ONCE = 10_000
 
 
 @click.group(no_args_is_help=True)
@@ -76,10 +80,14 @@ def ls(cache_path: Path | None, failed: bool, as_json: bool) -> None:
     if as_json:
         print_json({"clips": list(clips)})
         return
-    for clip in clips:
-        rows = " ".join(f"{name}:{count}" for name, count in clip["rows"].items())
-        detail = rows if clip["status"] == "ok" else clip["reason"]
-        click.echo(f"{clip['space']}\t{clip['clip_id']}\t{clip['status']}\t{detail}")
+    while lines := [_line(clip) for clip in islice(clips, LINES_AT_ONCE)]:
+        click.echo("\n".join(lines))
+
+
+def _line(clip: dict[str, Any]) -> str:
+    rows = " ".join(f"{name}:{count}" for name, count in clip["rows"].items())
+    detail = rows if clip["status"] == "ok" else clip["reason"]
+    return f"{clip['space']}\t{clip['clip_id']}\t{clip['status']}\t{detail}"
 
 
 @cache.command()
