@@ -7,7 +7,7 @@ Weights, clips and features are random and as long as the real ones; the base is
 
 - `packed`: emo's stage on full rows of --row-tokens, features in memory.
 - `trainer`: transformers' Trainer on the same clips, batches of 8 padded to the longest, HF's loss and SDPA.
-- `official`: one clip a step, a ViT of EVA-g's size (39 x 1408, 1025 tokens) in the loop, logits of all tokens
+- `official`: one clip a step, a ViT of EVA-g's size (39 x 1408, 1025 tokens) in the loop, all logits
   in fp32.
 
 MFU counts useful tokens only, 4 FLOPs a frozen weight and 6 an adapter weight, against the best of a few
