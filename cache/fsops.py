@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import fcntl
+import mmap
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -101,6 +102,11 @@ def pread_into(descriptor: int, buffer: memoryview, offset: int) -> int:
             break
         done += count
     return done
+
+
+def map_read(descriptor: int) -> mmap.mmap:
+    """The file's bytes in memory, read by the kernel when they are touched."""
+    return mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)
 
 
 def will_need(descriptor: int, offset: int, length: int) -> None:

@@ -6,7 +6,9 @@ but compressed or with holes) through zarr. Knows places, not records.
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,11 @@ class _OpenShard:
 
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
+
+    @cached_property
+    def mapped(self) -> mmap.mmap:
+        """The shard's bytes, for as long as any view of them lives."""
+        return fsops.map_read(self.descriptor)
 
     def __del__(self) -> None:
         fsops.close(self.descriptor)
@@ -69,6 +76,16 @@ class ArrayReader:
             if crc32c(view) != place.crc and (wrong is None or number < wrong):
                 wrong = number
         return wrong
+
+    def view(self, place: Place) -> NDArray[Any] | None:
+        """The rows where they lie in the mapped shard, read-only; None where the shard is not dense."""
+        shard, row = divmod(place.start, self.geometry.shard_rows)
+        dense = self._shard(shard)
+        if dense is None:
+            return None
+        offset = row * self.geometry.row_bytes
+        data = memoryview(dense.mapped)[offset : offset + place.rows * self.geometry.row_bytes]
+        return np.frombuffer(data, self.geometry.dtype).reshape(place.rows, *self.geometry.row_shape)
 
     def path_of(self, place: Place) -> Path:
         """The shard file that holds a place."""

@@ -11,9 +11,11 @@ from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 import numpy as np
+from crc32c import crc32c
 from numpy.typing import NDArray
 
 from emo.cache import canary
+from emo.cache.batches import BATCH, Batches
 from emo.cache.damage import DamagedFile, SnapshotGone
 from emo.cache.feature import Feature, RecordInfo
 from emo.cache.geometry import Geometry
@@ -258,6 +260,31 @@ class Space(Mapping[str, Feature]):
         self._fill(ids, array, places, list(stored))
         squeeze = self.spec.arrays[array].kind != "frames"
         return geometry.widened(stored[:, 0] if squeeze else stored)
+
+    def batches(self, ids: Sequence[str], array: str, *, size: int = BATCH) -> Batches:
+        """The clips in batches of `size`, padded, in buffers that are used again: `.here(out)` reads them
+        in this thread, `.ahead()` in another."""
+        return Batches(self, ids, array, size)
+
+    @_following
+    def view(self, clip_id: str, array: str) -> NDArray[Any]:
+        """An array of a clip as it is stored (bfloat16 as uint16), read-only, checked once.
+
+        Where the shard is dense these are the mapped bytes of the file, without a copy: fast where the
+        file is in memory, slow where it is not, and zeros once the clip is forgotten.
+        """
+        (place,) = self._places([clip_id], array)
+        view = self.reader(array).view(place)
+        if view is None or crc32c(view.data.cast("B")) != place.crc:
+            view = np.empty((place.rows, *self.geometry(array).row_shape), self.geometry(array).dtype)
+            self._fill([clip_id], array, [place], [view])
+            view.flags.writeable = False
+        return view if self.spec.arrays[array].kind == "frames" else view[0]
+
+    @_following
+    def row_counts(self, ids: Sequence[str], array: str) -> NDArray[np.int64]:
+        """(B,) rows of the clips in one array; CacheMiss where one has none."""
+        return np.array([place.rows for place in self._places(ids, array)], np.int64)
 
     def _places(self, ids: Sequence[str], array: str) -> list[Place]:
         self._check_arrays([array])
