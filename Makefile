@@ -26,14 +26,14 @@ check: test lint types
 bench: $(STAMP)  ## side-by-side ratios; each prints one JSON object
 	set -e; for script in benchmarks/*.py; do $(BIN)/python $$script --json; done
 
-soak: $(STAMP)  ## 200 kills of a writing process
+soak: $(STAMP)  ## 200 kills of a writing process, 25 of a training one
 	$(BIN)/python -m pytest -q -m soak tests
 
 tiny-encoders: $(STAMP)  ## train the shipped tiny preset again, about an hour on two cores
 	$(BIN)/python -m emo.pipeline.tiny_encoders --out extractors/tiny
 
 lock:  ## compile constraints.in to constraints.txt (needs uv)
-	uv pip compile --python-version 3.11 --all-extras --no-emit-index-url --no-annotate --no-header \
+	uv pip compile --python-version 3.11 --extra dev --extra lowbit --extra tracking --no-emit-index-url --no-annotate --no-header \
 		--strip-extras pyproject.toml -c constraints.in -o constraints.txt
 
 view:  ## the installed shape of the package as links, for mypy and pyright

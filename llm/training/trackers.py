@@ -126,6 +126,7 @@ TRACKERS: dict[str, tuple[str, str, _Opener]] = {
     "trackio": ("trackio", "trackio", _trackio),
     "wandb": ("wandb", "wandb", _wandb),
 }
+EXTRAS = {"trackio": "trackio"}  # apart from the others: it holds Pillow back
 
 
 def _opener(name: str) -> Callable[[Path, Mapping[str, Json], int], Tracker]:
@@ -136,6 +137,6 @@ def _opener(name: str) -> Callable[[Path, Mapping[str, Json], int], Tracker]:
         loaded = import_module(module)
     except ImportError as error:
         raise MissingDependency(
-            f"--track {name} needs {package}: pip install 'emo-toolkit[tracking]'"
+            f"--track {name} needs {package}: pip install 'emo-toolkit[{EXTRAS.get(name, 'tracking')}]'"
         ) from error
     return lambda folder, settings, start: make(loaded, folder, settings, start)

@@ -127,12 +127,13 @@ def test_trackers_are_closed_when_the_run_breaks_off(fake, folder):
 
 
 @pytest.mark.parametrize(
-    ("name", "module"), [("tensorboard", "tensorboard"), ("trackio",) * 2, ("wandb",) * 2]
+    ("name", "module", "extra"),
+    [("tensorboard", "tensorboard", "tracking"), ("trackio",) * 3, ("wandb", "wandb", "tracking")],
 )
-def test_a_tracker_that_is_not_installed_is_named_with_its_extra(folder, name, module):
+def test_a_tracker_that_is_not_installed_is_named_with_its_extra(folder, name, module, extra):
     if importlib.util.find_spec(module):
         pytest.skip(f"{module} is installed here")
-    with pytest.raises(MissingDependency, match=r"emo-toolkit\[tracking\]"):
+    with pytest.raises(MissingDependency, match=rf"emo-toolkit\[{extra}\]"):
         through(EVENTS, [name], folder)
 
 
