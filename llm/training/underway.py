@@ -53,7 +53,6 @@ class RunUnderWay:
                 for name in ahead:
                     over = yield from self._stage(name, saved, metrics)
                     if not over:
-                        self._record.end(STOPPED)
                         return
                     saved = None
             self._checkpoint(self._finished_card(), self._out)
@@ -88,6 +87,7 @@ class RunUnderWay:
                 yield event
         except StopAsked as asked:
             self._save(training, metrics)
+            self._record.end(STOPPED)  # whoever hears of it may end the process at once
             yield Stopped(name, training.progress.step, str(asked))
             return False
         return True
