@@ -179,7 +179,7 @@ def flops(
     frozen, adapted = FROZEN + again, ADAPTED + again
     whole = shape.layers - 1 if shape.trimmed else shape.layers
     per_token = whole * (frozen * shape.layer_weights + adapted * shape.adapter_weights)
-    total = tokens * per_token
+    total: float = tokens * per_token
     if shape.trimmed:
         keys = 2 * shape.hidden * shape.keys
         total += tokens * frozen * keys + answer_tokens * frozen * (shape.layer_weights - keys)

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from emo.canonical import Json
 from emo.clip import Clip
 from emo.config.hardware import HardwareConfig
 from emo.config.llm import LlmConfig, StageConfig
@@ -75,7 +74,7 @@ class Forecast:
     ranks: int
     gemm: float | None
 
-    def as_json(self) -> dict[str, Json]:
+    def as_json(self) -> dict[str, object]:
         """Everything, bytes as numbers."""
         return {
             "parameters": {

@@ -49,6 +49,7 @@ def compile_layers(causal: nn.Module, backend: str = "inductor") -> None:
     """
     from transformers import AttentionInterface
 
-    AttentionInterface.register(NAME, torch.compiler.disable(attention))
+    untraced = torch.compiler.disable(attention)  # type: ignore[no-untyped-call]
+    AttentionInterface.register(NAME, untraced)
     for layer in cast(Any, causal).base_model.layers[:-1]:
         layer.compile(backend=backend, dynamic=True)
