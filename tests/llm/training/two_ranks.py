@@ -27,7 +27,11 @@ STAGE = StageConfig(
     peak_lr=1e-3,
     warmup_steps=1,
     clip_norm=1.0,
-    modality_dropout=0.6,  # some projectors get no gradient on one rank, or on none
+    modality_dropout={
+        "mae": 0.9,
+        "videomae": 0.85,
+        "hubert": 0.6,
+    },  # in some steps a projector gets no gradient
     validate_every=2,
 )
 CONFIG = LlmConfig(
