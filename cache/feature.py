@@ -45,18 +45,18 @@ class Feature:
         self._space = space
         self.clip_id = clip_id
         self.status = info.status
-        self._names = info.arrays
+        self.names = info.arrays
 
     @cached_property
     def arrays(self) -> dict[str, Array]:
         """Every array by name: frames (T, D), tokens (N, D), utterance (D,)."""
-        return {name: self._space.read(self.clip_id, name) for name in self._names}
+        return {name: self._space.read(self.clip_id, name) for name in self.names}
 
     @property
     def primary(self) -> str:
         """Name of the finest array: frames, else tokens, else utterance."""
         kinds = self._space.spec.arrays
-        return min(self._names, key=lambda name: _PRIMARY.index(kinds[name].kind))
+        return min(self.names, key=lambda name: _PRIMARY.index(kinds[name].kind))
 
     @cached_property
     def values(self) -> Array:

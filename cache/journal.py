@@ -91,8 +91,9 @@ class JournalWriter:
         header = {"seq": 0, "format": FORMAT, "fingerprint": fingerprint, "writer": writer}
         self._write(encode_line(header), 1)
         fsops.rename(scratch, self.path)
-        if durable:
-            fsops.sync_folder(paths.aside)
+        if durable:  # whoever made a folder on the way to it may not have synced its name
+            for folder in paths.lineage:
+                fsops.sync_folder(folder)
 
     def append(self, rows: Sequence[Row]) -> None:
         """Write these records in one call; on return they are acknowledged."""

@@ -63,6 +63,13 @@ class SpacePaths:
         return self.cache.aside / self.encoder / self.short
 
     @property
+    def lineage(self) -> list[Path]:
+        """The folders whose names lead to the space and to its journals."""
+        outermost = self.cache.root.parent
+        down = [*self.folder.parents[:2], *self.aside.parents[:2]]
+        return [self.folder, self.aside, *down, outermost]
+
+    @property
     def metadata(self) -> Path:
         """The space's zarr.json, whose rename is the commit."""
         return self.folder / METADATA

@@ -18,7 +18,7 @@ from emo.cli.cache_options import (
     report,
     size,
 )
-from emo.cli.cache_tools import forget, gc, merge
+from emo.cli.cache_tools import diff, forget, gc, merge
 
 LINES_AT_ONCE = 10_000
 
@@ -173,5 +173,5 @@ def import_h5_command(file: Path, cache_path: Path | None, as_json: bool) -> Non
     report({"records": count, "path": str(target)}, f"{count} records stored in {target}", as_json)
 
 
-for _verb in (forget, gc, merge):
+for _verb in (diff, forget, gc, merge):
     cache.add_command(_verb)

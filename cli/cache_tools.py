@@ -1,14 +1,20 @@
-"""Verbs of `emo cache` that change what is stored: forget clips, remove what nothing needs, merge."""
+"""Verbs of `emo cache` for the years after: forget, collect garbage, merge, compare."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from emo.cli.cache_options import DEFAULT_CACHE, cache_option, json_option, print_json
 from emo.errors import ConfigError
+
+if TYPE_CHECKING:
+    from emo.cache import FeatureCache
+    from emo.cache.diff import Difference
 
 EXIT_PARTIAL = 3
 
@@ -163,3 +169,51 @@ def merge(context: click.Context, sources: tuple[Path, ...], target: Path, as_js
         )
     if found.conflicts:
         context.exit(EXIT_PARTIAL)
+
+
+@click.command()
+@click.argument("one", type=click.Path(path_type=Path))
+@click.argument("other", type=click.Path(path_type=Path))
+@click.option("--encoder", "-e", help="Which space: NAME, NAME@PRESET or NAME/FINGERPRINT.  [default: all]")
+@json_option
+def diff(one: Path, other: Path, encoder: str | None, as_json: bool) -> None:
+    """Compare the features of the clips that two caches share: cosine and largest difference.
+
+    Spaces are matched by encoder, whatever their recipe. Clips with other numbers of rows are listed as such.
+
+    \b
+    Examples:
+      emo cache diff features.zarr theirs.zarr
+      emo cache diff a.zarr b.zarr --encoder hubert --json
+    """
+    from emo.cache import open_cache
+    from emo.cache.diff import compare
+
+    caches = open_cache(one), open_cache(other)
+    names = [encoder] if encoder else _encoders_in_both(*caches)
+    found = {name: list(compare(caches[0].space(name), caches[1].space(name))) for name in names}
+    if as_json:
+        print_json({"spaces": {name: [asdict(each) for each in clips] for name, clips in found.items()}})
+        return
+    for name, clips in found.items():
+        for each in clips:
+            line = f"cosine {each.cosine:.6f}  max {each.max_abs:.3g}"
+            if each.rows[0] != each.rows[1]:
+                line = f"{each.rows[0]} and {each.rows[1]} rows"
+            click.echo(f"{name}\t{each.clip_id}\t{each.array}\t{line}")
+        click.echo(_worst(name, clips))
+
+
+def _encoders_in_both(one: FeatureCache, other: FeatureCache) -> list[str]:
+    first, second = ({space.spec.encoder for space in cache.spaces()} for cache in (one, other))
+    if not first & second:
+        raise ConfigError(f"{one.path} has {sorted(first)}, {other.path} has {sorted(second)}: none in both.")
+    return sorted(first & second)
+
+
+def _worst(name: str, clips: Sequence[Difference]) -> str:
+    same = [each for each in clips if each.rows[0] == each.rows[1]]
+    if not same:
+        return f"{name}: no clip that both have can be compared"
+    cosine, largest = min(each.cosine for each in same), max(each.max_abs for each in same)
+    return f"{name}: {len(same)} arrays compared, least cosine {cosine:.6f}, largest difference {largest:.3g}"

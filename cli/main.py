@@ -24,6 +24,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "corpus": ("emo.cli.corpus:corpus", "Make clips to try things on."),
     "extract": ("emo.cli.extract:extract", "Store features of clips in the cache."),
     "cache": ("emo.cli.cache:cache", "Look into a cache, verify it, move features in and out."),
+    "doctor": ("emo.cli.doctor:doctor", "Try what the cache's promises rest on, on your disk."),
     "weights": ("emo.cli.weights:weights", "Fetch and convert encoder weights."),
     "llm": ("emo.cli.llm:llm", "Tools around the LLaMA stage."),
     "train-head": ("emo.cli.train_head:train_head", "Train a classifier head on cached features."),
