@@ -122,7 +122,8 @@ def table(result: dict[str, Any]) -> str:
         "chosen on; brackets: 95 % bootstrap over speakers, paired for differences. Shuffled: mean over "
         f"{result['shuffles']} permutations of the features among the clips. Subtitles carry no class. "
         f"Measured {result['date']} on {result['machine']}, commit {str(result['commit'])[:7]}, with "
-        f"`python benchmarks/ablation.py --seeds {' '.join(map(str, result['seeds']))}`."
+        f"`python benchmarks/ablation.py --seeds {' '.join(map(str, result['seeds']))} --shuffles "
+        f"{result['shuffles']}`."
     )
     return f"{markdown_table(headers, lines)}\n{note}\n"
 
