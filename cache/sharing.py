@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
+from emo.cache.freshness import serves
 from emo.cache.leases import bucket_of
-from emo.cache.space import Space, serves
+from emo.cache.space import Space
 from emo.cache.writer import SpaceWriter
 from emo.config.cache import DEFAULTS
 

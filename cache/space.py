@@ -6,9 +6,8 @@ is a snapshot: what others store later shows after `refresh`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import wraps
-from typing import Any, Concatenate, ParamSpec, TypeVar, cast
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, cast
 
 import numpy as np
 from crc32c import crc32c
@@ -16,8 +15,10 @@ from numpy.typing import NDArray
 
 from emo.cache import canary
 from emo.cache.batches import BATCH, Batches
-from emo.cache.damage import DamagedFile, SnapshotGone
+from emo.cache.damage import DamagedFile
 from emo.cache.feature import Feature, RecordInfo
+from emo.cache.following import following
+from emo.cache.freshness import missing_clips
 from emo.cache.geometry import Geometry
 from emo.cache.index import Index, load_index
 from emo.cache.leases import Leases
@@ -26,34 +27,13 @@ from emo.cache.paths import SpacePaths
 from emo.cache.publish import publish
 from emo.cache.reader import ArrayReader
 from emo.cache.rows import Place
-from emo.cache.state import SpaceState, check_members, load_state
+from emo.cache.state import SpaceState, check_generation, check_members, load_state
 from emo.cache.writer import SpaceWriter
 from emo.canonical import Json
 from emo.config.cache import DEFAULTS, Durability
 from emo.errors import CacheError, CacheMiss, ConfigError
 from emo.records import Array, usable
 from emo.spec import FeatureSpec
-
-P = ParamSpec("P")
-T = TypeVar("T")
-
-
-def _following(method: Callable[Concatenate[Space, P], T]) -> Callable[Concatenate[Space, P], T]:
-    """A method that starts again, on the new snapshot, where a compaction took the old one from under it."""
-
-    @wraps(method)
-    def follow(self: Space, *args: P.args, **settings: P.kwargs) -> T:
-        while True:
-            before = self.state
-            try:
-                return method(self, *args, **settings)
-            except (DamagedFile, SnapshotGone):
-                if load_state(self._paths).generation == before.generation:
-                    raise
-                if self.state is before:
-                    self.refresh()
-
-    return follow
 
 
 class Space(Mapping[str, Feature]):
@@ -94,7 +74,11 @@ class Space(Mapping[str, Feature]):
             if self._writable:
                 publish(self._paths)
             index = load_index(self._paths)
-            check_members(self._paths, index.state)
+            try:
+                check_members(self._paths, index.state)
+            except DamagedFile:
+                check_generation(self._paths, index.state)
+                raise
             self._index, self._state = index, index.state
         return self._index
 
@@ -121,7 +105,7 @@ class Space(Mapping[str, Feature]):
     def __eq__(self, other: object) -> bool:
         return self is other
 
-    @_following
+    @following
     def __iter__(self) -> Iterator[str]:
         status = self.index.column("status")
         return (clip_id for clip_id, row in self.index.live() if usable(status[row]))
@@ -129,7 +113,7 @@ class Space(Mapping[str, Feature]):
     def __len__(self) -> int:
         return sum(1 for _ in self)
 
-    @_following
+    @following
     def __contains__(self, clip_id: object) -> bool:
         row = self.index.current.get(clip_id) if isinstance(clip_id, str) else None
         return row is not None and usable(self.index.column("status")[row])
@@ -140,7 +124,7 @@ class Space(Mapping[str, Feature]):
             raise self._miss(clip_id, info)
         return Feature(self, clip_id, info)
 
-    @_following
+    @following
     def info(self, clip_id: str) -> RecordInfo | None:
         """What is known of a clip, whatever its status; None where nothing is."""
         row = self.index.current.get(clip_id)
@@ -157,7 +141,7 @@ class Space(Mapping[str, Feature]):
             {array: count for array, count in rows.items() if count},
         )
 
-    @_following
+    @following
     def infos(self) -> dict[str, RecordInfo]:
         """What is known of every clip, whatever its status."""
         index = self.index
@@ -175,7 +159,7 @@ class Space(Mapping[str, Feature]):
             for clip_id, row in index.live()
         }
 
-    @_following
+    @following
     def meta(self, clip_id: str) -> dict[str, Json]:
         """What the encoder noted of a clip; CacheMiss where nothing is known of it."""
         import json
@@ -185,7 +169,7 @@ class Space(Mapping[str, Feature]):
             raise self._miss(clip_id, None)
         return cast(dict[str, Json], json.loads(self.index.column("meta")[row]))
 
-    @_following
+    @following
     def missing(
         self, wanted: Mapping[str, bytes], arrays: Sequence[str] = (), *, retry_failed: bool = False
     ) -> list[str]:
@@ -196,21 +180,7 @@ class Space(Mapping[str, Feature]):
         those that failed.
         """
         self._check_arrays(arrays)
-        current = self.index.current
-        known = [clip_id for clip_id in wanted if clip_id in current]
-        rows = np.array([current[clip_id] for clip_id in known], np.int64)
-        digests = np.frombuffer(b"".join(wanted[clip_id] for clip_id in known), np.uint8).reshape(-1, 32)
-        same_input = (self.index.column("input_sha256")[rows] == digests).all(axis=1)
-        counts = [self.index.column(f"{array}_rows")[rows] > 0 for array in arrays or self.spec.arrays]
-        has_rows = np.all(counts, axis=0) if arrays else np.any(counts, axis=0)
-        served = {
-            clip_id
-            for clip_id, status, same, has in zip(
-                known, self.index.column("status")[rows], same_input.tolist(), has_rows.tolist(), strict=True
-            )
-            if same and serves(status, has, retry_failed=retry_failed)
-        }
-        return [clip_id for clip_id in wanted if clip_id not in served]
+        return missing_clips(self.index, wanted, arrays, retry_failed=retry_failed)
 
     def read(self, clip_id: str, array: str) -> Array:
         """One array of a clip: frames (T, D), tokens (N, D) or utterance (D,).
@@ -220,7 +190,7 @@ class Space(Mapping[str, Feature]):
         """
         return self.read_many([clip_id], array)[0]
 
-    @_following
+    @following
     def read_many(self, ids: Sequence[str], array: str) -> list[Array]:
         """`read` for many clips, in the order of `ids`; the kernel is told of all before the first."""
         places = self._places(ids, array)
@@ -230,7 +200,7 @@ class Space(Mapping[str, Feature]):
         squeeze = self.spec.arrays[array].kind != "frames"
         return [geometry.widened(values[0] if squeeze else values) for values in stored]
 
-    @_following
+    @following
     def read_into(self, ids: Sequence[str], array: str, outs: Sequence[NDArray[Any]]) -> None:
         """`read_many` into buffers of the caller: each C-contiguous, of the stored dtype (bfloat16 as
         uint16) and (rows, ...) long, where tokens and utterance have one row."""
@@ -245,7 +215,7 @@ class Space(Mapping[str, Feature]):
                 )
         self._fill(ids, array, places, outs)
 
-    @_following
+    @following
     def stack(self, ids: Sequence[str], array: str) -> Array:
         """(B, ...) of the clips in order; ConfigError where they differ in length."""
         places = self._places(ids, array)
@@ -266,7 +236,7 @@ class Space(Mapping[str, Feature]):
         in this thread, `.ahead()` in another."""
         return Batches(self, ids, array, size)
 
-    @_following
+    @following
     def view(self, clip_id: str, array: str) -> NDArray[Any]:
         """An array of a clip as it is stored (bfloat16 as uint16), read-only, checked once.
 
@@ -281,7 +251,7 @@ class Space(Mapping[str, Feature]):
             view.flags.writeable = False
         return view if self.spec.arrays[array].kind == "frames" else view[0]
 
-    @_following
+    @following
     def row_counts(self, ids: Sequence[str], array: str) -> NDArray[np.int64]:
         """(B,) rows of the clips in one array; CacheMiss where one has none."""
         return np.array([place.rows for place in self._places(ids, array)], np.int64)
@@ -370,10 +340,3 @@ class Space(Mapping[str, Feature]):
     def _check_writable(self) -> None:
         if not self._writable:
             raise CacheError(f"the cache of {self.name} was opened to read. Open it with mode='a'.")
-
-
-def serves(status: str, has_rows: bool, *, retry_failed: bool) -> bool:
-    """Whether a record of the wanted input leaves nothing to encode: it has rows, or none can be had."""
-    if usable(status, accept_degraded=True):
-        return has_rows
-    return not (retry_failed and status.startswith("failed:"))

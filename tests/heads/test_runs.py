@@ -7,6 +7,7 @@ import pytest
 
 from emo.heads.runs import run_head, write_run
 from emo.heads.trained import TrainedHead
+from emo.run_clips import runs_with
 
 
 @pytest.fixture
@@ -64,6 +65,7 @@ def test_written_files_tell_the_whole_run(kit, clips, config, tmp_path):
         "head.json",
         "metrics.jsonl",
         "scores.json",
+        "clips.json",
         "results.md",
         "confusion.png",
         "loss.png",
@@ -73,6 +75,8 @@ def test_written_files_tell_the_whole_run(kit, clips, config, tmp_path):
     assert scores["features"]["face"] == spaces["face"].spec.fingerprint
     assert len((tmp_path / "run/metrics.jsonl").read_text().splitlines()) == len(run.trained.history)
     assert TrainedHead.load(tmp_path / "run").labels == kit.labels
+    trained_on = run.splits.train[0].clip_id
+    assert list(runs_with(tmp_path, [trained_on, "nobody"])) == [(tmp_path / "run", [trained_on])]
 
 
 def test_clips_without_any_feature_are_counted(kit, clips, config):

@@ -1,0 +1,43 @@
+"""Freshness: which of the wanted clips a space has yet to get.
+
+A record serves only the input that it was made of. Knows nothing of how inputs are hashed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from emo.cache.index import Index
+from emo.records import usable
+
+
+def missing_clips(
+    index: Index, wanted: Mapping[str, bytes], arrays: Sequence[str], *, retry_failed: bool
+) -> list[str]:
+    """The clips of `wanted` (clip id to the digest of its input) that no current record serves.
+
+    A record serves that has rows for each of `arrays` (none named: for any), or whose status says that there
+    is nothing to encode.
+    """
+    known = [clip_id for clip_id in wanted if clip_id in index.current]
+    rows = np.array([index.current[clip_id] for clip_id in known], np.int64)
+    digests = np.frombuffer(b"".join(wanted[clip_id] for clip_id in known), np.uint8).reshape(-1, 32)
+    same_input = (index.column("input_sha256")[rows] == digests).all(axis=1)
+    counts = [index.column(f"{array}_rows")[rows] > 0 for array in arrays or index.state.spec.arrays]
+    has_rows = np.all(counts, axis=0) if arrays else np.any(counts, axis=0)
+    columns = (index.column("status")[rows], same_input.tolist(), has_rows.tolist())
+    served = {
+        clip_id
+        for clip_id, status, same, has in zip(known, *columns, strict=True)
+        if same and serves(status, has, retry_failed=retry_failed)
+    }
+    return [clip_id for clip_id in wanted if clip_id not in served]
+
+
+def serves(status: str, has_rows: bool, *, retry_failed: bool) -> bool:
+    """Whether a record of the wanted input leaves nothing to encode: it has rows, or none can be had."""
+    if usable(status, accept_degraded=True):
+        return has_rows
+    return not (retry_failed and status.startswith("failed:"))
