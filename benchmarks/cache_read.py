@@ -17,6 +17,7 @@ import statistics
 import sys
 import tempfile
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from numpy.typing import NDArray
 
 from emo.cache import Space, open_cache
 from emo.cache.columns import append_values, index_columns
+from emo.cache.describe import cache_clips, cache_info
 from emo.cache.format import stamped
 from emo.cache.publish import column_values
 from emo.cache.rows import Place, Row
@@ -193,7 +195,9 @@ def bench_writes(folder: Path, clips: Sequence[NDArray[Any]], repeats: int) -> d
 
 
 def bench_open(folder: Path, records: int) -> dict[str, float]:
-    """Seconds until a clip of an index of `records` rows is found. The rows name no data."""
+    """Seconds until a clip of an index of `records` rows is found, until all are counted and listed.
+
+    The rows name no data."""
     space = open_cache(folder / "open.zarr", "a").create(spec_of(8))
     paths, state = space._paths, load_state(space._paths)
     rows = [
@@ -217,14 +221,24 @@ def bench_open(folder: Path, records: int) -> dict[str, float]:
     write_state(paths, type(state)(state.spec, grew.members, digests), durable=False)
     for name in [*digests, "frames"]:
         (paths.folder / name / "zarr.json").write_bytes(stamped(grew.members[name]))
+    last = f"sample_{records - 1:08d}"
+    if last not in open_cache(folder / "open.zarr")["bench"].infos():
+        sys.exit("the last record is not in the index")
+    return {
+        "records": records,
+        "seconds": _median_seconds(lambda: open_cache(folder / "open.zarr")["bench"].info(last)),
+        "info_seconds": _median_seconds(lambda: cache_info(open_cache(folder / "open.zarr"))),
+        "ls_seconds": _median_seconds(lambda: deque(cache_clips(open_cache(folder / "open.zarr")), maxlen=0)),
+    }
+
+
+def _median_seconds(work: Callable[[], object], times: int = 3) -> float:
     seconds = []
-    for _ in range(3):
+    for _ in range(times):
         start = time.perf_counter()
-        info = open_cache(folder / "open.zarr")["bench"].info(f"sample_{records - 1:08d}")
+        work()
         seconds.append(time.perf_counter() - start)
-        if info is None:
-            sys.exit("the last record is not in the index")
-    return {"records": records, "seconds": round(statistics.median(seconds), 3)}
+    return round(statistics.median(seconds), 3)
 
 
 def main() -> None:
@@ -261,7 +275,8 @@ def main() -> None:
         return
     for name, quartiles in ratios.items():
         print(f"{name:36} {quartiles['p50']:.2f} ({quartiles['p25']:.2f} to {quartiles['p75']:.2f})")
-    print(f"open {opened['records']} records: {opened['seconds']} s")
+    print(f"open {opened['records']} records: {opened['seconds']} s, info {opened['info_seconds']} s")
+    print(f"list them: {opened['ls_seconds']} s")
     print(f"write batch: {writes['batch_clips_per_second']:.0f} clips/s")
 
 
