@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from emo.cli.cache_exchange import export_group, import_group
 from emo.cli.cache_options import (
     DEFAULT_CACHE,
     EXIT_DAMAGED,
@@ -15,7 +16,6 @@ from emo.cli.cache_options import (
     counted,
     json_option,
     print_json,
-    report,
     size,
 )
 from emo.cli.cache_tools import diff, forget, gc, merge
@@ -122,56 +122,5 @@ def verify(context: click.Context, cache_path: Path | None, gone: tuple[str, ...
         context.exit(EXIT_DAMAGED)
 
 
-@cache.group(name="export")
-def export_group() -> None:
-    """Write the features in another format."""
-
-
-@export_group.command(name="h5")
-@click.argument("out", type=click.Path(path_type=Path))
-@cache_option
-@json_option
-def export_h5_command(out: Path, cache_path: Path | None, as_json: bool) -> None:
-    """Write every record to the HDF5 file OUT, one dataset for each clip and array.
-
-    \b
-    Examples:
-      emo cache export h5 features.h5
-      emo cache export h5 features.h5 --cache features.zarr --json
-    """
-    from emo.cache import open_cache
-    from emo.cache.hdf5 import export_h5
-
-    if out.exists():
-        raise click.UsageError(f"{out} exists. Give another name or remove it.")
-    count = sum(1 for _ in counted(export_h5(open_cache(cache_path or DEFAULT_CACHE), out), "written"))
-    report({"records": count, "path": str(out)}, f"{count} records written to {out}", as_json)
-
-
-@cache.group(name="import")
-def import_group() -> None:
-    """Take features in from another format."""
-
-
-@import_group.command(name="h5")
-@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
-@cache_option
-@json_option
-def import_h5_command(file: Path, cache_path: Path | None, as_json: bool) -> None:
-    """Store the records of the exported HDF5 file FILE that the cache lacks.
-
-    \b
-    Examples:
-      emo cache import h5 features.h5
-      emo cache import h5 features.h5 --cache other.zarr --json
-    """
-    from emo.cache import open_cache
-    from emo.cache.hdf5 import import_h5
-
-    target = cache_path or DEFAULT_CACHE
-    count = sum(1 for _ in counted(import_h5(open_cache(target, "a"), file), "stored"))
-    report({"records": count, "path": str(target)}, f"{count} records stored in {target}", as_json)
-
-
-for _verb in (diff, forget, gc, merge):
+for _verb in (diff, export_group, forget, gc, import_group, merge):
     cache.add_command(_verb)

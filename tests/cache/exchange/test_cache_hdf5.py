@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from emo.cache import open_cache
-from emo.cache.hdf5 import export_h5, import_h5
+from emo.cache.exchange.hdf5 import export_h5, import_h5
 from emo.errors import ConfigError, EmoError
 from emo.records import Record
 from emo.spec import ArrayLayout

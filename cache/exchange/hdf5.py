@@ -13,10 +13,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 import numpy as np
 
+from emo.cache.exchange.names import stored_name
 from emo.cache.feature import RecordInfo
 from emo.cache.space import Space
 from emo.cache.store import FeatureCache
@@ -63,15 +63,9 @@ def _export_space(group: h5py.Group, space: Space) -> Iterator[str]:
         for array in info.arrays:
             geometry = space.geometry(array)
             folders[array].create_dataset(
-                dataset_name(clip_id), data=geometry.narrowed(space.read(clip_id, array))
+                stored_name(clip_id), data=geometry.narrowed(space.read(clip_id, array))
             )
         yield f"{space.name} {clip_id}"
-
-
-def dataset_name(clip_id: str) -> str:
-    """A clip id as the name of a dataset: percent-encoded UTF-8, no slash and no leading dot."""
-    name = quote(clip_id, safe="")
-    return "%2E" + name[1:] if name.startswith(".") else name
 
 
 def _record_line(space: Space, info: RecordInfo) -> dict[str, Any]:
@@ -156,7 +150,7 @@ def _values(group: h5py.Group, array: str, clip_id: str, space: Space) -> Array:
     if array not in space.spec.arrays:
         raise ConfigError(f"{group.file.filename}: the spec of {space.name} has no array {array!r}")
     geometry = space.geometry(array)
-    stored = _dataset(_group(group, array), dataset_name(clip_id))
+    stored = _dataset(_group(group, array), stored_name(clip_id))
     if stored.dtype != geometry.dtype:
         raise ConfigError(f"{stored.file.filename}:{stored.name} is {stored.dtype}, not {geometry.dtype}")
     return geometry.widened(stored[()])
