@@ -14,7 +14,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from emo.errors import ConfigError
 from emo.llm.packing.spans import Span, Spans
 
 NAME = "emo_spans"
@@ -52,7 +51,7 @@ def attention(
     """`query` (1, A, R, D), `key` and `value` (1, G, S, D) to (1, R, A, D); batches as usual without `spans`.
 
     `all_keys` are keys and values for more tokens than there are queries; they replace `key` and `value`.
-    ConfigError where the base looks back less far than a span is long.
+    A query sees the last `sliding_window` keys of its span, itself among them.
     """
     if spans is None:
         from transformers.integrations.sdpa_attention import sdpa_attention_forward
@@ -61,19 +60,20 @@ def attention(
         return cast(
             tuple[Tensor, None], sdpa_attention_forward(module, query, key, value, attention_mask, **given)
         )
-    if sliding_window is not None and spans.longest > sliding_window:
-        raise ConfigError(
-            f"an example has {spans.longest} tokens but the base looks back {sliding_window}. "
-            "Lower max_answer_tokens, or train with layout: padded."
-        )
     key, value = all_keys or (key, value)
     if query.is_cuda and query.dtype in (torch.float16, torch.bfloat16):
-        return _in_one_call(query, key, value, spans, scaling), None
-    return _span_by_span(query, key, value, spans, scaling, dropout), None
+        return _in_one_call(query, key, value, spans, scaling, sliding_window), None
+    return _span_by_span(query, key, value, spans, scaling, dropout, sliding_window), None
 
 
 def _span_by_span(
-    query: Tensor, key: Tensor, value: Tensor, spans: Spans, scaling: float | None, dropout: float
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    spans: Spans,
+    scaling: float | None,
+    dropout: float,
+    window: int | None,
 ) -> Tensor:
     """One SDPA a span; on a CPU that is as fast as one call, and exact."""
     groups = query.shape[1] // key.shape[1]
@@ -81,12 +81,14 @@ def _span_by_span(
         key, value = (one.repeat_interleave(groups, dim=1) for one in (key, value))
     parts = []
     for number, span in enumerate(spans.spans):
+        near = window if window is not None and span.keys > window else None
+        causal = span.causal and near is None
         part = functional.scaled_dot_product_attention(
             query[:, :, span.first : span.last],
             _seen(key, span),
             _seen(value, span),
-            attn_mask=None if span.causal else spans.mask(number, query),
-            is_causal=span.causal,
+            attn_mask=None if causal else spans.mask(number, query, near),
+            is_causal=causal,
             dropout_p=dropout,
             scale=scaling,
         )
@@ -99,7 +101,9 @@ def _seen(tensor: Tensor, span: Span) -> Tensor:
     return torch.cat([tensor[:, :, slice(*span.prefix)], own], dim=2) if span.shared else own
 
 
-def _in_one_call(query: Tensor, key: Tensor, value: Tensor, spans: Spans, scaling: float | None) -> Tensor:
+def _in_one_call(
+    query: Tensor, key: Tensor, value: Tensor, spans: Spans, scaling: float | None, window: int | None
+) -> Tensor:
     """Flash attention over all spans; causal there is aligned at the last key, which is what a span is."""
     from torch.nn.attention.varlen import varlen_attn
 
@@ -117,7 +121,7 @@ def _in_one_call(query: Tensor, key: Tensor, value: Tensor, spans: Spans, scalin
         max(span.last - span.first for span in spans.spans),
         spans.longest,
         scale=scaling,
-        window_size=(-1, 0),
+        window_size=(-1 if window is None else window - 1, 0),
         enable_gqa=query.shape[1] != key.shape[1],
     )
     return cast(Tensor, out)[None]

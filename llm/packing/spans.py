@@ -43,10 +43,11 @@ class Span:
         """Whether it is a plain causal square."""
         return not self.shared and self.last - self.first == self.stop - self.own
 
-    def sees(self, device: torch.device) -> Tensor:
-        """Bool (queries, keys): prefix first, then own keys."""
+    def sees(self, device: torch.device, window: int | None = None) -> Tensor:
+        """Bool (queries, keys): prefix first, then own keys; at most the last `window` of them."""
         queries, keys = self.last - self.first, self.keys
-        return torch.ones(queries, keys, dtype=torch.bool, device=device).tril(keys - queries)
+        seen = torch.ones(queries, keys, dtype=torch.bool, device=device).tril(keys - queries)
+        return seen if window is None else seen.triu(keys - queries - window + 1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,7 +60,7 @@ class Spans:
 
     spans: tuple[Span, ...]
     ending: tuple[Tensor, Spans] | None = None
-    _masks: dict[tuple[int, torch.dtype], Tensor] = field(default_factory=dict)
+    _masks: dict[tuple[int, torch.dtype, int | None], Tensor] = field(default_factory=dict)
     _indices: dict[str, Tensor] = field(default_factory=dict)
 
     @property
@@ -83,11 +84,11 @@ class Spans:
         index = torch.tensor(places, device=supervised.device)
         return replace(self, ending=(index, Spans(tuple(ends))), _masks={}, _indices={})
 
-    def mask(self, number: int, like: Tensor) -> Tensor:
-        """Additive mask (queries, keys) of span `number`, made once for all layers."""
-        known = (number, like.dtype)
+    def mask(self, number: int, like: Tensor, window: int | None = None) -> Tensor:
+        """Additive mask (queries, keys) of span `number`, made once for all layers of the same window."""
+        known = (number, like.dtype, window)
         if known not in self._masks:
-            sees = self.spans[number].sees(like.device)
+            sees = self.spans[number].sees(like.device, window)
             empty = torch.zeros(sees.shape, dtype=like.dtype, device=like.device)
             self._masks[known] = empty.masked_fill(~sees, float("-inf"))
         return self._masks[known]
