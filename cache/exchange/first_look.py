@@ -5,7 +5,6 @@ Gives the layout that most of them have, and a digest of each. Knows no file for
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +12,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from emo.cache.exchange.foreign import Foreign, Given, Refused
+from emo.cache.exchange.foreign import Foreign, Given, Refused, array_digest
 from emo.canonical import sha256_json
 from emo.errors import ConfigError
 from emo.records import NO_INPUT
@@ -71,10 +70,8 @@ def first_look(items: Sequence[Foreign]) -> FirstLook:
 
 
 def _fact(given: Given) -> Fact:
-    values = np.ascontiguousarray(given.values)
-    digest = hashlib.sha256(f"{given.dtype} {values.shape} ".encode())
-    digest.update(values.data.cast("B"))
-    return Fact(values.shape, given.dtype, digest.hexdigest(), not values.any())
+    values = given.values
+    return Fact(values.shape, given.dtype, array_digest(values), not values.any())
 
 
 def _settle(look: FirstLook, array: str, kind: ArrayKind) -> None:

@@ -5,6 +5,7 @@ Knows no file format and no cache.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
@@ -71,6 +72,13 @@ def claimed_bytes(dtype: np.dtype[Any], shape: Sequence[int], where: str) -> int
     if min(shape, default=1) < 0 or claimed > MOST_BYTES:
         raise Refused(f"{where} claims the shape {tuple(shape)}; at most {MOST_BYTES} bytes are read")
     return claimed
+
+
+def array_digest(values: Array) -> str:
+    """SHA-256 of an array: its dtype, its shape and its bytes in C order, whatever file it came in."""
+    digest = hashlib.sha256(f"{values.dtype.name} {values.shape} ".encode())
+    digest.update(np.ascontiguousarray(values).data.cast("B"))
+    return digest.hexdigest()
 
 
 def without_zero_rows(values: NDArray[Any], notes: Mapping[str, Json] | None = None) -> Given:
