@@ -173,6 +173,25 @@ def test_what_was_stored_meanwhile_is_not_done_again(path, space, make_records):
         assert {one.clip_id for one in work.elsewhere()} == {item.clip_id for item in records[:5]}
 
 
+def test_what_the_last_holder_stored_before_it_let_go_is_not_done_again(
+    path, space, make_records, monkeypatch
+):
+    (item,) = make_records(1)
+    other = open_cache(path, "a")["hubert"]
+    real = Leases.take
+
+    def take(self, bucket):
+        with other.writer("none") as theirs:
+            theirs.put(item)
+        return real(self, bucket)
+
+    monkeypatch.setattr(Leases, "take", take)
+    wanted = {item.clip_id: item.input_sha256}
+    with space.writer("none") as writer, SharedWork([Wanted(space, writer, wanted)], BEAT) as work:
+        assert [turn for turns in work.rounds() for turn in turns] == []
+        assert [one.clip_id for one in work.elsewhere()] == [item.clip_id]
+
+
 def test_a_lease_is_kept_until_its_records_are_safe(path, space, make_records):
     records = make_records(3)
     wanted = {item.clip_id: item.input_sha256 for item in records}
