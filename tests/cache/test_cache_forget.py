@@ -332,6 +332,21 @@ def test_verify_finds_a_media_file_named_like_a_forgotten_clip(path, filled):
     assert verify_cache(path, [SECRET]).bad == []
 
 
+def test_bytes_that_no_record_owns_are_found_and_go_with_compaction(path, space, make_records, fill):
+    records = make_records(3)
+    fill(space, records)
+    file = path / space.name / "utterance/c/0/0"
+    data = bytearray(file.read_bytes())
+    data[24 * 5] = 1  # left by a writer that was killed before its journal knew of it
+    file.write_bytes(data)
+    assert verify_cache(path).bad == []
+    (bad,) = verify_cache(path, ["gone"]).bad
+    assert bad.file == str(file)
+    clean(path)
+    assert verify_cache(path, ["gone"]).bad == []
+    assert verify_cache(path).records == 3
+
+
 def test_known_clips_changes_nothing(path, filled):
     before = everything(path)
     assert known_clips(open_cache(path), [SECRET]).clips == [SECRET]
