@@ -81,7 +81,7 @@ def array_digest(values: Array) -> str:
     return digest.hexdigest()
 
 
-def without_zero_rows(values: NDArray[Any], notes: Mapping[str, Json] | None = None) -> Given:
+def without_zero_rows(values: NDArray[Any]) -> Given:
     """Frames (T, D) without the rows of zeros that some tools write where there is nothing.
 
     The notes get `length` T and, where rows went, `kept_rows`. -inf, which those tools read as 0, becomes 0,
@@ -90,7 +90,7 @@ def without_zero_rows(values: NDArray[Any], notes: Mapping[str, Json] | None = N
     infinite = np.isneginf(values)
     values = np.where(infinite, values.dtype.type(0), values)
     kept = np.flatnonzero(values.any(axis=-1))
-    noted: dict[str, Json] = {**(notes or {}), "length": len(values)}
+    noted: dict[str, Json] = {"length": len(values)}
     if infinite.any():
         noted["minus_inf"] = int(infinite.sum())
     if len(kept) < len(values):

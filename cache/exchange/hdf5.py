@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from emo.cache.exchange.h5_guard import open_h5, plain_dataset, plain_group
 from emo.cache.exchange.names import stored_name
 from emo.cache.feature import RecordInfo
 from emo.cache.space import Space
@@ -44,7 +45,7 @@ def export_h5(cache: FeatureCache, path: str | os.PathLike[str]) -> Iterator[str
     try:
         with h5py.File(scratch, "w") as file:
             for space in cache.spaces():
-                yield from _export_space(file.create_group(space.name), space)
+                yield from _export_space(file.createplain_group(space.name), space)
         os.link(scratch, target)
     finally:
         scratch.unlink(missing_ok=True)
@@ -55,7 +56,7 @@ def _export_space(group: h5py.Group, space: Space) -> Iterator[str]:
     infos = {clip_id: info for clip_id, info in space.infos().items() if info.status != RETRACTED}
     lines = [canonical_json(_record_line(space, info)) + b"\n" for info in infos.values()]
     group.create_dataset(RECORDS, data=np.frombuffer(b"".join(lines), np.uint8))
-    folders = {array: group.create_group(array) for array in space.spec.arrays}
+    folders = {array: group.createplain_group(array) for array in space.spec.arrays}
     for array, folder in folders.items():
         if space.geometry(array).bfloat16:
             folder.attrs["emo:dtype"] = "bfloat16"
@@ -85,16 +86,12 @@ def import_h5(cache: FeatureCache, path: str | os.PathLike[str]) -> Iterator[str
     ConfigError names what is not as `export_h5` writes it: an external or soft link at any component of a
     path, external or virtual storage, filters, a dataset smaller than its shape claims.
     """
-    import h5py
-
-    try:
-        file = h5py.File(path, "r")
-    except OSError as error:
-        raise ConfigError(f"{path} is no HDF5 file that can be read: {error}") from error
-    with file:
+    with open_h5(path) as file:
         for encoder in file:
-            for short in _group(file, encoder):
-                yield from _import_space(cache, _group(_group(file, encoder), short), f"{encoder}/{short}")
+            for short in plain_group(file, encoder):
+                yield from _import_space(
+                    cache, plain_group(plain_group(file, encoder), short), f"{encoder}/{short}"
+                )
 
 
 def _import_space(cache: FeatureCache, group: h5py.Group, name: str) -> Iterator[str]:
@@ -150,44 +147,21 @@ def _values(group: h5py.Group, array: str, clip_id: str, space: Space) -> Array:
     if array not in space.spec.arrays:
         raise ConfigError(f"{group.file.filename}: the spec of {space.name} has no array {array!r}")
     geometry = space.geometry(array)
-    stored = _dataset(_group(group, array), stored_name(clip_id))
+    stored = _dataset(plain_group(group, array), stored_name(clip_id))
     if stored.dtype != geometry.dtype:
         raise ConfigError(f"{stored.file.filename}:{stored.name} is {stored.dtype}, not {geometry.dtype}")
     return geometry.widened(stored[()])
-
-
-def _group(parent: h5py.Group, name: str) -> h5py.Group:
-    import h5py
-
-    child = _child(parent, name)
-    if not isinstance(child, h5py.Group):
-        raise ConfigError(f"{parent.file.filename}:{child.name} is no group")
-    return child
 
 
 def _dataset(parent: h5py.Group, name: str) -> h5py.Dataset:
     """A dataset whose bytes lie in this file, all of them, as they are."""
     import h5py
 
-    child = _child(parent, name)
+    child = plain_dataset(parent, name)
     where = f"{parent.file.filename}:{parent.name}/{name}"
-    if not isinstance(child, h5py.Dataset):
-        raise ConfigError(f"{where} is no dataset")
     settings = child.id.get_create_plist()
-    if child.is_virtual or settings.get_external_count():
-        raise ConfigError(f"{where} keeps its values in another file, which is refused")
     if settings.get_layout() != h5py.h5d.CONTIGUOUS or settings.get_nfilters():
         raise ConfigError(f"{where} is chunked or filtered; a feature is stored contiguous and as it is")
     if child.id.get_storage_size() != child.nbytes:
         raise ConfigError(f"{where} claims {child.nbytes} bytes and has {child.id.get_storage_size()}")
     return child
-
-
-def _child(parent: h5py.Group, name: str) -> h5py.HLObject:
-    import h5py
-
-    link = parent.get(name, getlink=True)
-    if not isinstance(link, h5py.HardLink):
-        kind = "missing" if link is None else f"a {type(link).__name__}, which is refused"
-        raise ConfigError(f"{parent.file.filename}:{parent.name}/{name} is {kind}")
-    return parent[name]

@@ -69,6 +69,8 @@ class PickledArray:
         _, shape, described, fortran, data = self._state
         if isinstance(data, list):
             return data
+        if min(shape, default=0) < 0:
+            raise Refused(f"an array of shape {shape}")
         dtype = described.dtype
         raw = data.encode("latin1") if isinstance(data, str) else data
         return np.frombuffer(raw, dtype).reshape(shape, order="F" if fortran else "C")
