@@ -14,6 +14,8 @@ from typing import Any, Self
 
 from emo.errors import ConfigError
 
+ROW = b'{"schema_version": '  # how every row begins
+
 
 class AnswerFile:
     """Appends rows to `path`. `done` are the ids of the clips that it held when it was opened.
@@ -26,22 +28,29 @@ class AnswerFile:
         self._run = run
         path.parent.mkdir(parents=True, exist_ok=True)
         self._stream = path.open("ab+")
-        whole = self._cut_torn_line()
-        self.done = frozenset(
-            self._clip_id(path, number, line) for number, line in enumerate(whole.splitlines(), start=1)
-        )
-
-    def write(self, row: Mapping[str, Any]) -> None:
-        """Append one answer; it is in the file's hands when this returns, on disk when the file is closed."""
-        self._stream.write((json.dumps(row, ensure_ascii=False) + "\n").encode())
-        self._stream.flush()
-
-    def _cut_torn_line(self) -> bytes:
         self._stream.seek(0)
         content = self._stream.read()
         whole = content[: content.rfind(b"\n") + 1]
-        self._stream.truncate(len(whole))
-        return whole
+        try:
+            self.done = frozenset(
+                self._clip_id(path, number, line) for number, line in enumerate(whole.splitlines(), start=1)
+            )
+            self._refuse_foreign(path, content[len(whole) :])
+        except ConfigError:
+            self._stream.close()
+            raise
+        self._stream.truncate(len(whole))  # only now: the file is ours
+
+    def write(self, row: Mapping[str, Any]) -> None:
+        """Append one answer, `schema_version` first; it is in the file's hands when this returns, on disk
+        when the file is closed."""
+        self._stream.write((json.dumps(row, ensure_ascii=False) + "\n").encode())
+        self._stream.flush()
+
+    def _refuse_foreign(self, path: Path, torn: bytes) -> None:
+        """ConfigError where a last line without its end is not the beginning of an answer."""
+        if not torn.startswith(ROW[: len(torn)]):
+            raise ConfigError(f"{path}: the last line is no answer. Name another --out.")
 
     def _clip_id(self, path: Path, number: int, line: bytes) -> str:
         try:
