@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from math import isfinite
 from typing import TypeAlias, cast
 
 from emo.canonical import Json
@@ -81,9 +82,11 @@ class BaseProgress:
 
 
 def as_row(event: StageEvent) -> dict[str, Json]:
-    """The event as one JSON object of metrics.jsonl, with its kind under "event"; NaN becomes null."""
+    """The event as one JSON object of metrics.jsonl, with its kind under "event". JSON has no NaN and no
+    infinity: both become null."""
     fields = cast(dict[str, Json], asdict(event))
     sound: dict[str, Json] = {
-        key: None if isinstance(value, float) and value != value else value for key, value in fields.items()
+        key: None if isinstance(value, float) and not isfinite(value) else value
+        for key, value in fields.items()
     }
     return {"event": type(event).__name__, **sound}
