@@ -68,7 +68,7 @@ def calibration_scores(
     bins: int = BINS,
     seed: int = 0,
 ) -> CalibrationScores:
-    """Scores of `probabilities` (N, K). ConfigError where lengths or labels disagree."""
+    """Scores of `probabilities` (N, K). ConfigError where lengths or labels disagree, or one is NaN."""
     values, rows = _checked(probabilities, truth, labels)
     confidence, right = values.max(axis=1), values.argmax(axis=1) == rows
     which = _bins(confidence, bins)
@@ -103,6 +103,8 @@ def _checked(
     values = np.asarray(probabilities, dtype=np.float64)
     if values.shape != (len(truth), len(labels)):
         raise ConfigError(f"probabilities {values.shape} for {len(truth)} clips and {len(labels)} labels.")
+    if unsound := int(np.isnan(values).any(axis=1).sum()):
+        raise ConfigError(f"{unsound} of {len(values)} clips have NaN probabilities. Try --dtype float32.")
     return values, label_codes(truth, truth, labels)[0]
 
 

@@ -42,11 +42,15 @@ def fit_calibration(
     """The temperature that makes `truth` most probable, and with `bias` one figure a label as well.
 
     The biases sum to 0 and carry a standard normal prior, so that a label without clips is not ruled out.
-    ConfigError where lengths or labels disagree.
+    ConfigError where lengths or labels disagree, or a score is no finite number.
     """
     values = np.asarray(scores, dtype=np.float64)
     if values.shape != (len(truth), len(labels)):
         raise ConfigError(f"scores {values.shape} for {len(truth)} clips and {len(labels)} labels.")
+    if unsound := int((~np.isfinite(values)).any(axis=1).sum()):
+        raise ConfigError(
+            f"{unsound} of {len(values)} clips have scores that are not finite. Try --dtype float32."
+        )
     rows = label_codes(truth, truth, labels)[0]
 
     def loss(parameters: Floats) -> float:

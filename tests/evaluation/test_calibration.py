@@ -108,3 +108,15 @@ def test_lengths_are_checked():
         fit_calibration(np.zeros((1, 3)), ["a", "b"], LABELS)
     with pytest.raises(ConfigError, match="one of each"):
         risk_coverage([0.1], [True, False])
+
+
+@pytest.mark.parametrize("broken", [np.nan, np.inf])
+def test_scores_that_are_no_numbers_are_refused(broken):
+    scores = np.array([[0.0, -1.0], [broken, -2.0], [-3.0, -1.0]])
+    with pytest.raises(ConfigError, match="1 of 3 clips"):
+        fit_calibration(scores, ["happy", "sad", "sad"], ["happy", "sad"])
+
+
+def test_nan_probabilities_are_refused():
+    with pytest.raises(ConfigError, match="1 of 2 clips"):
+        calibration_scores([[0.5, 0.5], [np.nan, np.nan]], ["happy", "sad"], ["happy", "sad"])
