@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 )
 @click.option("--base", default="", help="LLaMA-family directory or hub id; emo llm tiny-base makes one.")
 @click.option("--init-from", type=click.Path(), help="Checkpoint to start from.  [default: the stage before]")
+@click.option("--force", is_flag=True, help="Begin with --init-from of another LLaMA or other features.")
 @click.option("--recipe", default="tiny", show_default=True, help="A recipe's name or a YAML file.")
 @click.option("--out", type=click.Path(file_okay=False), default="runs/llm", show_default=True)
 @click.option("--seed", type=int, default=0, show_default=True)
@@ -67,6 +68,7 @@ def train_llm(
     features: str,
     base: str,
     init_from: str | None,
+    force: bool,
     recipe: str,
     out: str,
     seed: int,
@@ -139,6 +141,7 @@ def train_llm(
             Path(out),
             seed=seed,
             start=start,
+            force=force,
             hardware=hardware,
             manner=manner,
         )

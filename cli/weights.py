@@ -184,21 +184,30 @@ def export(ctx: click.Context, kind: str, folder: str, file: str, as_json: bool)
     help="Of the sum. Half precision takes half the room and rounds.",
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
-def merge(folder: str, out: str, base: str | None, dtype: str, as_json: bool) -> None:
+@click.pass_context
+def merge(ctx: click.Context, folder: str, out: str, base: str | None, dtype: str, as_json: bool) -> None:
     """Merge the adapter of the checkpoint FOLDER into its LLaMA: OUT/llama loads as any LLaMA does.
 
-    OUT itself is a checkpoint that answers as FOLDER does.
+    OUT itself is a checkpoint that answers as FOLDER does. The calibration goes along, except in half
+    precision, whose sums are rounded: there, fit it again with emo calibrate.
 
     \b
     emo weights merge runs/llm runs/merged
     emo weights merge runs/llm runs/merged --dtype bfloat16
     """
+    from emo.llm.card import read_card
     from emo.llm.merge import merge_checkpoint
+    from emo.pipeline.calibration import FILE, carry_calibration
 
     quieten_transformers()
     llama = merge_checkpoint(Path(folder), Path(out), base=base, dtype=dtype)
+    carried = dtype == "float32" and carry_calibration(
+        Path(folder), Path(out), read_card(Path(folder)).config.labels
+    )
+    if not carried and (Path(folder) / FILE).exists():
+        voice(ctx).note(f"{FILE} is not carried over: {dtype} rounds. Fit it: emo calibrate --model {out}")
     if as_json:
-        print_json({"folder": out, "llama": str(llama), "dtype": dtype})
+        print_json({"folder": out, "llama": str(llama), "dtype": dtype, "calibrated": carried})
     else:
         click.echo(f"{llama}: a plain LLaMA. {out}: emo predict CLIP --model {out}")
 

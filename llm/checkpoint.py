@@ -8,61 +8,30 @@ file whose bytes have changed. Knows no training.
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from torch import Tensor
 
-from emo.canonical import Json
-from emo.config.llm import LlmConfig
 from emo.digests import sha256_file
-from emo.errors import CheckpointError, ConfigError, StaleCache
+from emo.errors import CheckpointError
 from emo.heads.batches import Source
 from emo.heads.projectors import projectors_for
-from emo.heads.provenance import code_commit
 from emo.heads.standardise import Standardiser
 from emo.llm.base import Base, load_base
 from emo.llm.build import assemble
+from emo.llm.card import CARD, Card, read_card, refuse_other_base, refuse_other_features, write_card
 from emo.llm.model import EmotionLlama
-from emo.llm.official.origin import Origin
-from emo.llm.recipe import config_from, config_to_json
 from emo.llm.sharding import whole
 from emo.llm.weight_files import read_tensors, refuse_misfit, verify_files, write_tensors
-from emo.spec import FeatureSpec
 
 if TYPE_CHECKING:
     from peft import PeftConfig
 
-FORMAT = 2
-CARD, PROJECTORS, ADAPTER = "emo.json", "projectors.safetensors", "adapter_model.safetensors"
+PROJECTORS, ADAPTER = "projectors.safetensors", "adapter_model.safetensors"
 ADAPTER_CONFIG = "adapter_config.json"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Card:
-    """What a checkpoint was trained on. `dims` is D by feature; `sources` are the recipes of the features;
-    `base_digest` identifies the LLaMA under the adapter; `trained` tells of the stages gone through.
-
-    `merged` says that the adapter is part of the LLaMA already. `origin` is there for converted checkpoints
-    of others: their recipes are not known, so `sources` is empty and any features are taken; "" as
-    `base_digest` means that their LLaMA is not known by its bytes. `files` is SHA-256 by file name.
-    """
-
-    config: LlmConfig
-    dims: Mapping[str, int]
-    sources: Mapping[str, Source]
-    base: str
-    base_digest: str
-    seed: int = 0
-    trained: Mapping[str, Json] = field(default_factory=dict)
-    merged: bool = False
-    origin: Origin | None = None
-    files: Mapping[str, str] = field(default_factory=dict)
-    commit: str | None = None
 
 
 class Checkpoint(NamedTuple):
@@ -112,10 +81,7 @@ def write_checkpoint(
         write_tensors(adapter.tensors, folder / ADAPTER)
         names += [ADAPTER, ADAPTER_CONFIG]
     sealed = replace(card, files={name: sha256_file(folder / name) for name in names})
-    text = json.dumps(_card_to_json(sealed, folder), indent=1, ensure_ascii=False)
-    part = folder / f"{CARD}.part"
-    part.write_text(text + "\n", encoding="utf-8")
-    part.rename(folder / CARD)
+    write_card(sealed, folder)
     return sealed
 
 
@@ -143,12 +109,8 @@ def load_checkpoint(
     if sources is not None and not force:
         refuse_other_features(card, sources)
     loaded = load_base(base or card.base, dtype=dtype, device=device)
-    known = card.base_digest or (loaded.digest if card.origin else "")
-    if loaded.digest != known and not force:
-        raise CheckpointError(
-            f"{folder} was trained on a LLaMA with digest {card.base_digest[:16]}, {loaded.reference} has "
-            f"{loaded.digest[:16]}. Give the one it was trained on with --base, or force it."
-        )
+    if not force:
+        refuse_other_base(card, folder, loaded)
     model = (
         _bare(loaded, card) if card.merged else assemble(loaded, card.dims, card.config, None, seed=card.seed)
     )
@@ -215,92 +177,6 @@ def _adapter_of(model: EmotionLlama) -> dict[str, Tensor]:
 
     tensors = get_peft_model_state_dict(cast(Any, model.llama), save_embedding_layers=False)
     return {name: whole(value) for name, value in tensors.items()}
-
-
-def refuse_other_features(card: Card, sources: Mapping[str, Source]) -> None:
-    """StaleCache where a feature was made by another recipe than the model was trained on."""
-    for name, trained in card.sources.items():
-        given = sources.get(name)
-        if given is None:
-            continue  # absent at prediction: its slot is absent too
-        if (given.spec.fingerprint, given.array) != (trained.spec.fingerprint, trained.array):
-            raise StaleCache(
-                f"{name}: the model was trained on {trained.spec.short} ({trained.array}), "
-                f"these features are {given.spec.short} ({given.array}). "
-                f"Different: {', '.join(_differences(trained, given))}. "
-                "Extract with the same recipe, train again, or force it."
-            )
-
-
-def _differences(trained: Source, given: Source) -> list[str]:
-    before, after = trained.spec.to_json(), given.spec.to_json()
-    changed = [key for key in before if key not in ("preset", "licence") and before[key] != after[key]]
-    return changed + (["array"] if trained.array != given.array else [])
-
-
-def read_card(folder: Path) -> Card:
-    """The card of a checkpoint; CheckpointError where the folder is none."""
-    try:
-        data = json.loads((folder / CARD).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CheckpointError(
-            f"{folder}: not a checkpoint of the LLaMA stage: {error}. `emo train-llm` makes one."
-        ) from error
-    if not isinstance(data, dict) or data.get("format") != FORMAT:
-        raise CheckpointError(f"{folder / CARD}: not format {FORMAT}. Train with this release.")
-    try:
-        return _card_from_json(data, folder)
-    except (KeyError, TypeError, AttributeError, ConfigError) as error:
-        raise CheckpointError(f"{folder / CARD}: incomplete: {error!r}. Train again.") from error
-
-
-def _card_to_json(card: Card, folder: Path) -> dict[str, object]:
-    local = Path(card.base).is_dir()
-    return {
-        "format": FORMAT,
-        "base": os.path.relpath(card.base, folder) if local else card.base,
-        "base_is_local": local,
-        "base_digest": card.base_digest,
-        "config": config_to_json(card.config),
-        "dims": dict(card.dims),
-        "features": {
-            name: {
-                "fingerprint": source.spec.fingerprint,
-                "array": source.array,
-                "spec": source.spec.to_json(),
-            }
-            for name, source in card.sources.items()
-        },
-        "seed": card.seed,
-        "trained": dict(card.trained),
-        "merged": card.merged,
-        "origin": None if card.origin is None else asdict(card.origin),
-        "files": dict(card.files),
-        "commit": card.commit or code_commit(),
-    }
-
-
-def _card_from_json(data: dict[str, Any], folder: Path) -> Card:
-    return Card(
-        config=config_from(data["config"], str(folder / CARD)),
-        dims=data["dims"],
-        sources={
-            name: Source(FeatureSpec.from_json(entry["spec"]), entry["array"])
-            for name, entry in data["features"].items()
-        },
-        base=os.path.normpath(folder / data["base"]) if data["base_is_local"] else data["base"],
-        base_digest=data["base_digest"],
-        seed=data["seed"],
-        trained=data["trained"],
-        merged=data["merged"],
-        origin=None if data["origin"] is None else _origin_from_json(data["origin"]),
-        files=data["files"],
-        commit=data["commit"],
-    )
-
-
-def _origin_from_json(data: dict[str, Any]) -> Origin:
-    return Origin(**{**data, "fresh": tuple(data["fresh"])})
 
 
 def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

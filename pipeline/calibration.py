@@ -13,7 +13,7 @@ from typing import Any
 from emo.digests import sha256_file
 from emo.errors import CheckpointError
 from emo.evaluation.temperature import Calibration
-from emo.llm.checkpoint import CARD, read_card
+from emo.llm.card import CARD, read_card
 
 FORMAT = 1
 FILE = "calibration.json"
@@ -57,6 +57,17 @@ def write_calibration(
     part = folder / f"{FILE}.part"
     part.write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     part.replace(folder / FILE)
+
+
+def carry_calibration(folder: Path, out: Path, labels: Sequence[str]) -> bool:
+    """Store the calibration of `folder`, where it has one, beside weights in `out` that answer the same to
+    the last bits, such as merged ones; whether there was one. CheckpointError as `read_calibration`."""
+    if not (folder / FILE).exists():
+        return False
+    found = read_calibration(folder, labels)
+    fitted = json.loads((folder / FILE).read_text(encoding="utf-8"))["fitted"]
+    write_calibration(out, found, labels, {**fitted, "carried_from": str(folder)})
+    return True
 
 
 def weight_digests(folder: Path) -> dict[str, str]:

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 
 from emo.digests import sha256_file
 from emo.extractors.fetch import unpickle
-from emo.llm.checkpoint import Card
+from emo.llm.card import Card
 from emo.llm.official.convert import convert, fresh_slots
 from emo.llm.official.origin import Origin
 from emo.llm.weight_files import read_tensors

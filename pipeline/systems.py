@@ -7,7 +7,7 @@ Axes: N clips, K labels.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -25,16 +25,19 @@ from emo.heads.splits import split_clips
 from emo.heads.trained import CARD as HEAD_CARD
 from emo.heads.trained import TrainedHead
 from emo.labels import parse_label
-from emo.llm.checkpoint import CARD as LLM_CARD
-from emo.llm.checkpoint import Card, load_checkpoint
+from emo.llm.card import CARD as LLM_CARD
+from emo.llm.card import Card
+from emo.llm.checkpoint import load_checkpoint
 from emo.llm.examples import ClipTexts, ask, question
 from emo.llm.features import slot_arrays
 from emo.llm.generation import generate, stream
 from emo.llm.model import EmotionLlama
 from emo.llm.prompts import Prompt, template_named
 from emo.llm.scoring import label_log_likelihoods
+from emo.llm.training.record import RECORD, RunRecord
 from emo.llm.training.runs import has_features
 from emo.pipeline.calibration import read_calibration
+from emo.run_clips import read_run_clips
 
 ANSWER_BATCH = 32
 LABEL_TOKENS = 12
@@ -108,7 +111,12 @@ class HeadSystem:
     """A trained classifier head: labels and probabilities, no words."""
 
     def __init__(
-        self, head: TrainedHead, calibration: Calibration = NO_CALIBRATION, *, force: bool = False
+        self,
+        head: TrainedHead,
+        calibration: Calibration = NO_CALIBRATION,
+        *,
+        force: bool = False,
+        validated_on: Collection[str] = (),
     ) -> None:
         self.labels = head.labels
         self.dims: Mapping[str, int] = head.dims
@@ -116,6 +124,7 @@ class HeadSystem:
         self.arrays: Mapping[str, str] = {name: source.array for name, source in head.sources.items()}
         self.calibration = calibration
         self._head, self._force = head, force
+        self._validated_on = frozenset(validated_on)
 
     def scores(self, clips: Sequence[Clip], batch: FeatureBatch) -> NDArray[np.float32]:
         """As System. StaleCache where features are of another recipe."""
@@ -132,7 +141,9 @@ class HeadSystem:
             yield _answer(clip, label, self.labels, rows[place], batch, place)
 
     def validation(self, clips: Sequence[Clip], spaces: Mapping[str, FeatureSpace]) -> tuple[Clip, ...]:
-        """As System: the manifest's validation split, or the speakers that its seed held out."""
+        """As System: those written down beside the head, else the split that its seed makes of `clips`."""
+        if self._validated_on:
+            return tuple(clip for clip in clips if clip.clip_id in self._validated_on)
         config = self._head.config
         return split_clips(clips, val_share=config.val_share, seed=config.seed).val
 
@@ -150,6 +161,7 @@ class LlamaSystem:
         calibration: Calibration = NO_CALIBRATION,
         *,
         decoding: Decoding = REASONS,
+        validated_on: Collection[str] = (),
     ) -> None:
         self.labels = card.config.labels
         self.dims = card.dims
@@ -161,6 +173,7 @@ class LlamaSystem:
         self.model, self.card = model.eval(), card
         self.template = template_named(card.config.template)
         self._decoding = decoding
+        self._validated_on = frozenset(validated_on)
         trained = {task for stage in card.config.stages.values() for task in stage.tasks}
         self._reasoning = "explain" if "explain" in trained else "reason"
 
@@ -204,7 +217,9 @@ class LlamaSystem:
         return ask(self.template, asked)
 
     def validation(self, clips: Sequence[Clip], spaces: Mapping[str, FeatureSpace]) -> tuple[Clip, ...]:
-        """As System: the manifest's validation split, or the speakers that its seed held out."""
+        """As System: those written down beside the run, else the split that its seed makes of `clips`."""
+        if self._validated_on:
+            return tuple(clip for clip in clips if clip.clip_id in self._validated_on)
         usable = [clip for clip in clips if has_features(clip, spaces)]
         return split_clips(usable, val_share=self.card.config.val_share, seed=self.card.seed).val
 
@@ -223,19 +238,28 @@ def load_system(
 
     `base` says where the LLaMA is now; `force` accepts another one, and features of another recipe;
     `calibrated` off leaves scores as the model gives them.
-    CheckpointError where the folder is neither, or raised by what is loaded.
+    CheckpointError where the folder is neither or has no weights yet, or raised by what is loaded.
     """
+    validated_on = read_run_clips(folder).get("val", ())
     if (folder / LLM_CARD).exists():
         model, card = load_checkpoint(folder, base=base, force=force, device=device, dtype=dtype)
         found = read_calibration(folder, card.config.labels) if calibrated else NO_CALIBRATION
-        return LlamaSystem(model, card, found, decoding=decoding)
+        return LlamaSystem(model, card, found, decoding=decoding, validated_on=validated_on)
     if (folder / HEAD_CARD).exists():
         head = TrainedHead.load(folder)
         found = read_calibration(folder, head.labels) if calibrated else NO_CALIBRATION
-        return HeadSystem(head, found, force=force)
-    raise CheckpointError(
-        f"{folder} holds neither a head nor a LLaMA stage. `emo train-head` or `emo train-llm` makes one."
-    )
+        return HeadSystem(head, found, force=force, validated_on=validated_on)
+    raise CheckpointError(_why_nothing(folder))
+
+
+def _why_nothing(folder: Path) -> str:
+    if not (folder / RECORD).exists():
+        return (
+            f"{folder} holds neither a head nor a LLaMA stage. `emo train-head` or `emo train-llm` makes one."
+        )
+    over = [str(folder / name) for name in RunRecord(folder).done]
+    ready = f"its finished stages can be asked already: {', '.join(over)}" if over else "no stage is finished"
+    return f"{folder} is a run that is not finished; {ready}. Run the same emo train-llm again: it goes on."
 
 
 def answer_all(

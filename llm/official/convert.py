@@ -19,7 +19,8 @@ from emo.config.llm import SLOTS, LlmConfig, LoraSettings, StageConfig
 from emo.errors import CheckpointError, ConfigError
 from emo.heads.projectors import MERGED_PATCHES, projectors_for, slot_source
 from emo.llm.base import directory_digest
-from emo.llm.checkpoint import AdapterFiles, Card, write_checkpoint
+from emo.llm.card import Card
+from emo.llm.checkpoint import AdapterFiles, write_checkpoint
 from emo.llm.model import with_lora
 from emo.llm.official.keys import OfficialWeights, put_together, take_apart
 from emo.llm.official.origin import Origin

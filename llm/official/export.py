@@ -11,7 +11,8 @@ import torch
 
 from emo.config.llm import SLOTS
 from emo.errors import CheckpointError
-from emo.llm.checkpoint import ADAPTER, PROJECTORS, Card, read_card
+from emo.llm.card import Card, read_card
+from emo.llm.checkpoint import ADAPTER, PROJECTORS
 from emo.llm.official.keys import put_together
 from emo.llm.weight_files import read_tensors, verify_files
 

@@ -22,7 +22,8 @@ from emo.errors import ConfigError
 from emo.heads.splits import split_clips
 from emo.llm.base import Base, directory_digest, load_base
 from emo.llm.build import new_model
-from emo.llm.checkpoint import CARD, Card, load_weights, read_card, refuse_other_features
+from emo.llm.card import CARD, Card, read_card, refuse_other_base, refuse_other_features
+from emo.llm.checkpoint import load_weights
 from emo.llm.examples import ClipTexts
 from emo.llm.features import Features, open_features, slot_arrays
 from emo.llm.mixture import refuse_empty_stages
@@ -38,6 +39,7 @@ from emo.llm.training.saving import remove
 from emo.llm.training.stopping import Stop
 from emo.llm.training.underway import STATES, RunUnderWay
 from emo.records import usable
+from emo.run_clips import read_run_clips, write_run_clips
 
 if TYPE_CHECKING:
     from emo.heads.loader import FeatureSpace
@@ -91,12 +93,14 @@ def run_llm(
     *,
     seed: int,
     start: Path | None = None,
+    force: bool = False,
     hardware: HardwareConfig | None = None,
     manner: Manner | None = None,
 ) -> Iterator[RunStarted | StageEvent]:
     """Train on the clips' train split, choose on val; test clips are left alone.
 
-    `start` is a checkpoint of the same recipe and features to begin with, such as an earlier stage's.
+    `start` is a checkpoint of the same recipe, LLaMA and features to begin with, such as an earlier stage's;
+    `force` takes one of another LLaMA or of other features.
 
     `texts` are matched to `clips` by id; `spaces` is by feature name; `base` is a directory or a hub id.
     Clips without any usable feature are left out; without spaces the model reads words alone. Raises what
@@ -119,6 +123,7 @@ def run_llm(
             out,
             seed=seed,
             start=start,
+            force=force,
             hardware=hardware,
             crew=crew,
             manner=manner,
@@ -162,6 +167,7 @@ def run_stages(
     *,
     seed: int,
     start: Path | None = None,
+    force: bool = False,
     hardware: HardwareConfig | None = None,
     crew: Crew = ALONE,
     manner: Manner | None = None,
@@ -169,9 +175,9 @@ def run_stages(
     """Train the stages of `config` in order and save each under `out`, the last one as `out` itself too.
 
     Goes on where an earlier process of the same run was; ends with a Stopped where it was asked to stop.
-    ConfigError where there are no training clips or `out` holds another run or this one finished, StaleCache
-    and CheckpointError where `start` is of other features or of another shape; raises what `train_stage`
-    raises.
+    ConfigError where there are no training clips or `out` holds another run or this one finished;
+    CheckpointError where `start` is of another shape, and unless `force` StaleCache and CheckpointError where
+    it is of other features or of another LLaMA; raises what `train_stage` raises.
     """
     if not train:
         raise ConfigError(
@@ -190,11 +196,13 @@ def run_stages(
     )
     with alone_in(out) if crew.is_first else nullcontext():
         record = _record(out, mine, config, start, manner, writes=crew.is_first)
-        model = new_model(base, features, [clip.clip_id for clip in train], config, seed=seed)
         over = [name for name in config.stages if name in record.done]
         beginning = out / over[-1] if over else start
-        if beginning is not None:
-            refuse_other_features(read_card(beginning), features.sources)
+        begun = None if beginning is None else read_card(beginning)
+        if begun is not None and beginning is not None and not force:
+            refuse_other_features(begun, features.sources)
+            refuse_other_base(begun, beginning, base)
+        model = new_model(base, features, [clip.clip_id for clip in train], config, seed=seed)
         fresh = () if beginning is None else load_weights(model, beginning)
         prepare(model, hardware, crew)
         course = Course(
@@ -216,9 +224,12 @@ def run_stages(
             base=base.reference,
             base_digest=base.digest,
             seed=seed,
+            start=begun and (begun.origin or begun.start),
         )
         crew.barrier()  # every rank has read run.json before the first one writes it
         notes = record.begin(mine, config, _circumstances(model, hardware, crew), manner.options)
+        if crew.is_first:
+            write_run_clips(out, _clips_seen(train, valid, start, out))
         yield RunStarted(model.counts(), fresh)
         yield from RunUnderWay(course, card, record, manner.save_every, manner.stop).events(notes)
 
@@ -245,7 +256,23 @@ def _record(
         )
     stages = config_to_json(config)["stages"]
     record.refuse_another(mine, cast(dict[str, Json], stages))
+    if start is not None and _is_in(start, out) and start.name not in record.done:
+        raise ConfigError(
+            f"{start} is not of this run, which has trained no stage {start.name}. Train that first: emo "
+            f"train-llm --stage {start.name}, or give another --out with --init-from {start}."
+        )
     return record
+
+
+def _clips_seen(
+    train: Sequence[ClipTexts], valid: Sequence[ClipTexts], start: Path | None, out: Path
+) -> dict[str, list[str]]:
+    """Sorted ids of the clips behind the weights of a run: its own, and those of the run it began with."""
+    seen = {name: sorted(clip.clip_id for clip in part) for name, part in (("train", train), ("val", valid))}
+    if start is None or _is_in(start, out):
+        return seen
+    before = {clip_id for ids in read_run_clips(start).values() for clip_id in ids}
+    return seen | ({"start": sorted(before)} if before else {})
 
 
 def _is_in(start: Path, out: Path) -> bool:

@@ -11,7 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from emo.canonical import Json
-from emo.llm.checkpoint import Card, save_checkpoint
+from emo.llm.card import Card
+from emo.llm.checkpoint import save_checkpoint
 from emo.llm.training.course import Course
 from emo.llm.training.events import Resumed, StageDone, StageEvent, Stopped
 from emo.llm.training.metrics import Metrics, NoMetrics

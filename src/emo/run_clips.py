@@ -14,16 +14,26 @@ NAME = "clips.json"
 
 
 def write_run_clips(folder: Path, clips: Mapping[str, Sequence[str]]) -> None:
-    """Write the clip ids of a run by split."""
+    """Write the clip ids of a run by split; a kill leaves the file as it was or as it will be."""
     payload = {"schema_version": 1, "clips": {split: list(ids) for split, ids in clips.items()}}
-    (folder / NAME).write_text(json.dumps(payload, ensure_ascii=False) + "\n", encoding="utf-8")
+    part = folder / f"{NAME}.part"
+    part.write_text(json.dumps(payload, ensure_ascii=False) + "\n", encoding="utf-8")
+    part.replace(folder / NAME)
+
+
+def read_run_clips(folder: Path) -> dict[str, list[str]]:
+    """The clip ids by split of the run in `folder`, or of the run that it is a stage of; none where neither
+    has the file."""
+    for place in (folder, folder.resolve().parent):
+        if (place / NAME).is_file():
+            return dict(json.loads((place / NAME).read_text(encoding="utf-8"))["clips"])
+    return {}
 
 
 def runs_with(folder: Path, clip_ids: Collection[str]) -> Iterator[tuple[Path, list[str]]]:
     """The runs below `folder` that saw any of these clips, whatever the split, and which."""
     wanted = set(clip_ids)
     for path in sorted(folder.rglob(NAME)):
-        splits = json.loads(path.read_text(encoding="utf-8"))["clips"]
-        seen = wanted & {clip_id for ids in splits.values() for clip_id in ids}
+        seen = wanted & {clip_id for ids in read_run_clips(path.parent).values() for clip_id in ids}
         if seen:
             yield path.parent, sorted(seen)

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from emo.errors import CheckpointError
+from emo.errors import CheckpointError, ConfigError
+from emo.evaluation.temperature import Calibration
 from emo.heads.standardise import Standardiser
 from emo.llm.base import load_base
 from emo.llm.build import assemble
@@ -14,6 +15,8 @@ from emo.llm.checkpoint import Card, load_checkpoint, load_weights, save_checkpo
 from emo.llm.examples import ask, question
 from emo.llm.merge import merge_checkpoint
 from emo.llm.prompts import TEMPLATES
+from emo.pipeline.calibration import carry_calibration, read_calibration, write_calibration
+from emo.run_clips import read_run_clips, write_run_clips
 
 
 @pytest.fixture
@@ -75,3 +78,22 @@ def test_a_merged_checkpoint_is_neither_merged_again_nor_a_start(merged, base, k
         merge_checkpoint(merged, tmp_path / "twice")
     with pytest.raises(CheckpointError, match="no adapter to go on from"):
         load_weights(assemble(base, kit.dims, config, None, seed=0), merged)
+
+
+def test_the_calibration_goes_along_and_stays_bound_to_the_weights(saved, merged, config):
+    write_calibration(saved, Calibration(1.5), config.labels, {"n": 6})
+    assert carry_calibration(saved, merged, config.labels)
+    assert read_calibration(merged, config.labels) == Calibration(1.5)
+
+
+def test_a_folder_that_holds_something_is_not_merged_into(saved, tmp_path):
+    before = {file.name: file.read_bytes() for file in saved.iterdir()}
+    with pytest.raises(ConfigError, match="not empty"):
+        merge_checkpoint(saved, saved)
+    assert {file.name: file.read_bytes() for file in saved.iterdir()} == before
+
+
+def test_the_clips_go_along(saved, tmp_path):
+    write_run_clips(saved, {"train": ["a"], "val": ["b"]})
+    merge_checkpoint(saved, tmp_path / "other")
+    assert read_run_clips(tmp_path / "other") == {"train": ["a"], "val": ["b"]}

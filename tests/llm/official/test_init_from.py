@@ -5,14 +5,18 @@ from dataclasses import replace
 import pytest
 import torch
 
+from emo.clip import Clip
 from emo.config.llm import LoraSettings
-from emo.errors import CheckpointError
+from emo.errors import CheckpointError, ConfigError
 from emo.llm.base import load_base
 from emo.llm.build import new_model
+from emo.llm.card import read_card
 from emo.llm.checkpoint import load_checkpoint
 from emo.llm.official.convert import convert, fresh_slots
 from emo.llm.official.origin import Origin
-from emo.llm.training.runs import RunStarted, run_stages
+from emo.llm.training.runs import Manner, RunStarted, run_stages
+from emo.pipeline.systems import load_system
+from emo.run_clips import read_run_clips, runs_with
 
 
 @pytest.fixture
@@ -72,3 +76,88 @@ def test_a_recipe_of_another_form_is_refused(
     start = converted("emotion-llama", state, base_folder, tmp_path / "start")
     with pytest.raises(CheckpointError, match=told):
         train(base_folder, features, texts, replace(recipe, **change), tmp_path / "run", start)
+
+
+def test_the_card_names_the_converted_weights_a_run_began_with(
+    state, base_folder, features, texts, recipe, tmp_path
+):
+    start = converted("emotion-llama", state, base_folder, tmp_path / "start")
+    train(base_folder, features, texts, recipe, tmp_path / "run", start)
+    train(base_folder, features, texts, recipe, tmp_path / "again", tmp_path / "run")
+    for folder in (tmp_path / "run", tmp_path / "run" / "coarse", tmp_path / "again"):
+        assert read_card(folder).start == read_card(start).origin
+
+
+def test_a_start_of_another_llama_is_refused_unless_forced(
+    state, base_folder, features, texts, recipe, tmp_path
+):
+    start = converted("emotion-llama", state, base_folder, tmp_path / "start")
+    other = replace(load_base(str(base_folder)), digest="f" * 64)
+
+    def run(**more):
+        clips = texts[:24], texts[24:30]
+        return list(
+            run_stages(other, features, *clips, recipe, tmp_path / "run", seed=1, start=start, **more)
+        )
+
+    with pytest.raises(CheckpointError, match="ffffffffffffffff"):
+        run()
+    assert run(force=True)
+
+
+def test_a_run_names_its_clips_and_those_of_the_run_it_began_with(
+    state, base_folder, features, texts, recipe, tmp_path
+):
+    start = converted("emotion-llama", state, base_folder, tmp_path / "start")
+    train(base_folder, features, texts, recipe, tmp_path / "runs" / "first", start)
+    loaded = load_base(str(base_folder))
+    second = tmp_path / "runs" / "second"
+    first_stage = tmp_path / "runs" / "first" / "coarse"
+    list(run_stages(loaded, features, texts[:9], texts[9:12], recipe, second, seed=1, start=first_stage))
+    ids = [text.clip_id for text in texts]
+    assert read_run_clips(first_stage) == {"train": sorted(ids[:24]), "val": sorted(ids[24:30])}
+    found = dict(runs_with(tmp_path / "runs", [ids[20], ids[35]]))
+    assert found == {tmp_path / "runs" / "first": [ids[20]], second: [ids[20]]}
+
+
+def test_a_stage_of_another_run_in_the_same_folder_is_no_start(
+    state, base_folder, features, texts, recipe, tmp_path
+):
+    start = converted("emotion-llama", state, base_folder, tmp_path / "start")
+    train(base_folder, features, texts, recipe, tmp_path / "run", start)
+    loaded, fine = load_base(str(base_folder)), replace(recipe, stages={"fine": recipe.stages["coarse"]})
+    again = run_stages(
+        loaded,
+        features,
+        texts[:24],
+        texts[24:30],
+        fine,
+        tmp_path / "run",
+        seed=2,
+        start=tmp_path / "run" / "coarse",
+        manner=Manner(fresh=True),
+    )
+    with pytest.raises(ConfigError, match="not of this run"):
+        list(again)
+
+
+def test_a_run_is_asked_in_every_state(state, base_folder, features, texts, recipe, tmp_path):
+    start = converted("emotion-llama", state, base_folder, tmp_path / "start")
+    out = tmp_path / "run"
+    clips = texts[:24], texts[24:30]
+    under_way = run_stages(load_base(str(base_folder)), features, *clips, recipe, out, seed=1, start=start)
+    next(under_way)
+    with pytest.raises(CheckpointError, match="not finished; no stage is finished"):
+        load_system(out)
+    list(under_way)
+    everyone = [
+        Clip(clip_id=text.clip_id, path=tmp_path / "none.mp4", label=label)
+        for text, label in zip(texts, ["happy", "sad"] * len(texts), strict=False)
+    ]
+    held_out = [text.clip_id for text in texts[24:30]]
+    for folder in (out, out / "coarse"):
+        system = load_system(folder)
+        assert [clip.clip_id for clip in system.validation(everyone, {})] == held_out
+    (out / "emo.json").unlink()
+    with pytest.raises(CheckpointError, match=r"can be asked already: .*coarse"):
+        load_system(out)
