@@ -8,7 +8,8 @@ from typing import Any
 
 import click
 
-from emo.cli.cache_exchange import export_group, import_group
+from emo.cli.cache_export import export_group
+from emo.cli.cache_import import import_group
 from emo.cli.cache_options import (
     DEFAULT_CACHE,
     EXIT_DAMAGED,

@@ -45,7 +45,7 @@ def export_h5(cache: FeatureCache, path: str | os.PathLike[str]) -> Iterator[str
     try:
         with h5py.File(scratch, "w") as file:
             for space in cache.spaces():
-                yield from _export_space(file.createplain_group(space.name), space)
+                yield from _export_space(file.create_group(space.name), space)
         os.link(scratch, target)
     finally:
         scratch.unlink(missing_ok=True)
@@ -56,7 +56,7 @@ def _export_space(group: h5py.Group, space: Space) -> Iterator[str]:
     infos = {clip_id: info for clip_id, info in space.infos().items() if info.status != RETRACTED}
     lines = [canonical_json(_record_line(space, info)) + b"\n" for info in infos.values()]
     group.create_dataset(RECORDS, data=np.frombuffer(b"".join(lines), np.uint8))
-    folders = {array: group.createplain_group(array) for array in space.spec.arrays}
+    folders = {array: group.create_group(array) for array in space.spec.arrays}
     for array, folder in folders.items():
         if space.geometry(array).bfloat16:
             folder.attrs["emo:dtype"] = "bfloat16"

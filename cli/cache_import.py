@@ -1,4 +1,4 @@
-"""`emo cache import` and `emo cache export`: features of other tools in, features for other tools out."""
+"""`emo cache import`: features of other tools into a cache."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ EXIT_PARTIAL = 3
 folder_argument = click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
 file_argument = click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 path_argument = click.argument("path", type=click.Path(path_type=Path, exists=True))
-out_argument = click.argument("out", type=click.Path(path_type=Path))
 append_option = click.option(
     "--append",
     is_flag=True,
@@ -41,32 +40,9 @@ def common(command: Callable[..., None]) -> Callable[..., None]:
     return append_option(cache_option(json_option(click.pass_context(command))))
 
 
-@click.group(name="export")
-def export_group() -> None:
-    """Write the features in another format."""
-
-
 @click.group(name="import")
 def import_group() -> None:
     """Take features in from another format."""
-
-
-@export_group.command(name="h5")
-@out_argument
-@cache_option
-@json_option
-def export_h5_command(out: Path, cache_path: Path | None, as_json: bool) -> None:
-    """Write every record to the HDF5 file OUT, one dataset for each clip and array.
-
-    \b
-    Examples:
-      emo cache export h5 features.h5
-      emo cache export h5 features.h5 --cache features.zarr --json
-    """
-    from emo.cache import open_cache
-    from emo.cache.exchange.hdf5 import export_h5
-
-    _write(export_h5(open_cache(cache_path or DEFAULT_CACHE), _new(out)), out, as_json)
 
 
 @import_group.command(name="h5")
@@ -178,6 +154,117 @@ def import_npy_command(
     _take(context, taken, target, as_json)
 
 
+@import_group.command(name="safetensors")
+@path_argument
+@name_option
+@kind_option
+@common
+def import_safetensors_command(
+    context: click.Context,
+    path: Path,
+    name: str,
+    kind: ArrayKind,
+    append: bool,
+    cache_path: Path | None,
+    as_json: bool,
+) -> None:
+    """Store the tensors of a safetensors file, or of a folder of them: one a clip.
+
+    A tensor's name is the clip's id.
+
+    \b
+    Examples:
+      emo cache import safetensors pooled.safetensors --name clip --kind utterance
+      emo cache import safetensors parts --name wavlm --kind frames --json
+    """
+    from emo.cache import open_cache
+    from emo.cache.exchange.tensors import import_safetensors
+
+    target = cache_path or DEFAULT_CACHE
+    taken = import_safetensors(open_cache(target, "a"), path, name, kind, append=append)
+    _take(context, taken, target, as_json)
+
+
+@import_group.command(name="mmsa")
+@file_argument
+@click.option("--name", required=True, metavar="DATASET", help="Spaces become NAME-text, -audio, -vision.")
+@click.option(
+    "--labels",
+    type=click.Path(path_type=Path),
+    help="New file for labels, splits and words, a JSON line a clip.",
+)
+@common
+def import_mmsa_command(
+    context: click.Context,
+    file: Path,
+    name: str,
+    labels: Path | None,
+    append: bool,
+    cache_path: Path | None,
+    as_json: bool,
+) -> None:
+    """Store an MMSA or MMSA-FET pickle; nothing in it is executed.
+
+    Rows of zeros are padding there: they are left out, and where they were is noted.
+
+    \b
+    Examples:
+      emo cache import mmsa unaligned_50.pkl --name mosi --labels mosi.jsonl
+      emo cache import mmsa unaligned_50.pkl --name mosi --json
+    """
+    from emo.cache import open_cache
+    from emo.cache.exchange.mmsa import import_mmsa
+
+    target = cache_path or DEFAULT_CACHE
+    taken = import_mmsa(open_cache(target, "a"), file, name, labels=labels, append=append)
+    _take(context, taken, target, as_json)
+
+
+@import_group.command(name="csd")
+@file_argument
+@click.option("--name", default="", metavar="ENCODER", help="Another name for the sequence.")
+@common
+def import_csd_command(
+    context: click.Context, file: Path, name: str, append: bool, cache_path: Path | None, as_json: bool
+) -> None:
+    """Store a computational sequence of the CMU-MultimodalSDK, with its times.
+
+    \b
+    Examples:
+      emo cache import csd CMU_MOSI_COVAREP.csd --name covarep
+      emo cache import csd CMU_MOSI_COVAREP.csd --json
+    """
+    from emo.cache import open_cache
+    from emo.cache.exchange.csd import import_csd
+
+    target = cache_path or DEFAULT_CACHE
+    _take(context, import_csd(open_cache(target, "a"), file, name, append=append), target, as_json)
+
+
+@import_group.command(name="exported")
+@folder_argument
+@cache_option
+@json_option
+@click.pass_context
+def import_exported_command(
+    context: click.Context, folder: Path, cache_path: Path | None, as_json: bool
+) -> None:
+    """Store what the cache lacks of a folder of `export npy` or `export safetensors`.
+
+    Specs, statuses and notes come back as they were; a value that changed is an error.
+
+    \b
+    Examples:
+      emo cache import exported shared
+      emo cache import exported shared --cache other.zarr --json
+    """
+    from emo.cache import open_cache
+    from emo.cache.exchange.exported import restore
+
+    target = cache_path or DEFAULT_CACHE
+    _take(context, restore(open_cache(target, "a"), folder), target, as_json)
+
+
 def _take(context: click.Context, taken: Iterable[Taken], target: Path, as_json: bool) -> None:
     """Run an import and say what became of the clips; exit 3 where some could not be read."""
     spaces: dict[str, Counter[str]] = {}
@@ -193,14 +280,3 @@ def _take(context: click.Context, taken: Iterable[Taken], target: Path, as_json:
     report(found, "\n".join([*lines, f"{stored} records stored in {target}"]), as_json)
     if any(status.startswith("failed:") for statuses in spaces.values() for status in statuses):
         context.exit(EXIT_PARTIAL)
-
-
-def _write(written: Iterable[str], out: Path, as_json: bool) -> None:
-    count = sum(1 for _ in counted(written, "written"))
-    report({"records": count, "path": str(out)}, f"{count} records written to {out}", as_json)
-
-
-def _new(out: Path) -> Path:
-    if out.exists():
-        raise click.UsageError(f"{out} exists. Give another name or remove it.")
-    return out
