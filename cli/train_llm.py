@@ -146,7 +146,7 @@ def train_llm(
             manner=manner,
         )
         trackers = [name for name in track.split(",") if name and is_first_rank()]
-        seen = tracked(events, trackers, Path(out), config_to_json(config), first_steps(config))
+        seen = tracked(events, trackers, Path(out), config_to_json(config), first_steps(whole))
         summary = follow(speaker, seen, config, Path(out))
     if not is_first_rank():
         return None

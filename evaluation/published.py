@@ -46,7 +46,6 @@ class EvaluationRecipe:
     asked: tuple[str, ...]
     template: str
     reading: Reading
-    metric: Metric
     max_new_tokens: int
     expected: tuple[Expected, ...]
     n: int = 0

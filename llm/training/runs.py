@@ -224,7 +224,7 @@ def run_stages(
             base=base.reference,
             base_digest=base.digest,
             seed=seed,
-            start=begun and (begun.origin or begun.start),
+            start=None if begun is None else begun.origin or begun.start,
         )
         crew.barrier()  # every rank has read run.json before the first one writes it
         notes = record.begin(mine, config, _circumstances(model, hardware, crew), manner.options)

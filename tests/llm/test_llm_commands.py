@@ -4,6 +4,8 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
+from types import ModuleType
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -113,6 +115,18 @@ def test_the_second_stage_goes_on_from_the_first(place):
     train(place, "--base", str(place / "base"), "--out", str(both), "--features", "mae,hubert")
     expected = load_checkpoint(both).model.trained()
     assert all(torch.equal(value, expected[name]) for name, value in apart.model.trained().items())
+
+
+def test_a_tracker_of_the_second_stage_goes_on_after_the_first(place, monkeypatch):
+    writers = []
+    stand_in = ModuleType("tensorboard")
+    stand_in.SummaryWriter = lambda *_, **settings: writers.append(Mock(settings=settings)) or writers[-1]
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", stand_in)
+    arguments = ["--base", str(place / "base"), "--out", str(place / "tracked"), "--features", "mae"]
+    for stage in ("coarse", "fine"):
+        train(place, *arguments, "--track", "tensorboard", "--stage", stage)
+    assert [writer.settings["purge_step"] for writer in writers] == [1, 3]
+    assert {call.args[2] for call in writers[1].add_scalar.call_args_list} == {3}
 
 
 def test_without_a_base_the_message_names_the_command_that_makes_one(place):
