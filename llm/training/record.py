@@ -113,6 +113,11 @@ class RunRecord:
         """Whether nothing is known of a run here."""
         return not self._data
 
+    @property
+    def is_finished(self) -> bool:
+        """Whether all stages are over and the last one's weights stand in the folder itself."""
+        return bool(self._data.get("status") == FINISHED)
+
     def steps_before(self, stage: str) -> int:
         """Steps of the stages that are over and came before this one."""
         return sum(self.stages[name]["settings"]["steps"] for name in self.done if name != stage)

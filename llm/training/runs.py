@@ -36,10 +36,11 @@ from emo.llm.training.events import StageEvent
 from emo.llm.training.hardware import prepare, refuse_frozen_slices
 from emo.llm.training.record import RunRecord, alone_in, identity
 from emo.llm.training.saving import remove
+from emo.llm.training.seen import clips_seen, note_beginning
 from emo.llm.training.stopping import Stop
 from emo.llm.training.underway import STATES, RunUnderWay
 from emo.records import usable
-from emo.run_clips import read_run_clips, write_run_clips
+from emo.run_clips import write_run_clips
 
 if TYPE_CHECKING:
     from emo.heads.loader import FeatureSpace
@@ -228,10 +229,13 @@ def run_stages(
         )
         crew.barrier()  # every rank has read run.json before the first one writes it
         notes = record.begin(mine, config, _circumstances(model, hardware, crew), manner.options)
+        seen = clips_seen(train, valid, None if start is None or _is_in(start, out) else start)
         if crew.is_first:
-            write_run_clips(out, _clips_seen(train, valid, start, out))
+            note_beginning(out, seen)
         yield RunStarted(model.counts(), fresh)
         yield from RunUnderWay(course, card, record, manner.save_every, manner.stop).events(notes)
+        if crew.is_first and record.is_finished:
+            write_run_clips(out, seen)
 
 
 def _record(
@@ -262,17 +266,6 @@ def _record(
             f"train-llm --stage {start.name}, or give another --out with --init-from {start}."
         )
     return record
-
-
-def _clips_seen(
-    train: Sequence[ClipTexts], valid: Sequence[ClipTexts], start: Path | None, out: Path
-) -> dict[str, list[str]]:
-    """Sorted ids of the clips behind the weights of a run: its own, and those of the run it began with."""
-    seen = {name: sorted(clip.clip_id for clip in part) for name, part in (("train", train), ("val", valid))}
-    if start is None or _is_in(start, out):
-        return seen
-    before = {clip_id for ids in read_run_clips(start).values() for clip_id in ids}
-    return seen | ({"start": sorted(before)} if before else {})
 
 
 def _is_in(start: Path, out: Path) -> bool:

@@ -120,6 +120,21 @@ def test_a_run_names_its_clips_and_those_of_the_run_it_began_with(
     assert found == {tmp_path / "runs" / "first": [ids[20]], second: [ids[20]]}
 
 
+def test_clips_of_weights_that_are_replaced_are_named_until_they_are(
+    state, base_folder, features, texts, recipe, tmp_path
+):
+    out, loaded = tmp_path / "run", load_base(str(base_folder))
+    list(run_stages(loaded, features, texts[:24], texts[24:30], recipe, out, seed=1))
+    shorter = run_stages(
+        loaded, features, texts[1:24], texts[24:30], recipe, out, seed=1, manner=Manner(fresh=True)
+    )
+    next(shorter)
+    gone = texts[0].clip_id
+    assert dict(runs_with(tmp_path, [gone])) == {out: [gone]}
+    list(shorter)
+    assert dict(runs_with(tmp_path, [gone])) == {}
+
+
 def test_a_stage_of_another_run_in_the_same_folder_is_no_start(
     state, base_folder, features, texts, recipe, tmp_path
 ):
