@@ -23,12 +23,13 @@ from emo.cache.exchange.incoming import Origin, Taken, take_in
 from emo.cache.store import FeatureCache
 from emo.canonical import Json
 from emo.errors import ConfigError
+from emo.spec import ArrayKind
 
 if TYPE_CHECKING:
     import h5py
 
 TOOL = "CMU-MultimodalSDK"
-FRAMES = "frames"
+FRAMES: ArrayKind = "frames"
 MOST_CHUNK = 256 << 20
 MOST_RATIO = 100  # unpacked by packed bytes, of a dataset over a megabyte
 SMALL = 1 << 20
@@ -59,7 +60,8 @@ def _read(data: h5py.Group, video: str) -> Given:
     if features.ndim != 2 or intervals.shape != (len(features), 2):
         raise Refused(f"{video} has features {features.shape} and intervals {intervals.shape}")
     given = without_zero_rows(features.astype(features.dtype.newbyteorder("=")))
-    seconds = intervals[given.notes.get("kept_rows") or slice(None)]
+    kept: Any = given.notes.get("kept_rows")
+    seconds = intervals[kept] if kept else intervals
     if not np.isfinite(seconds).all():
         raise Refused(f"{video} has intervals that are no numbers")
     times: dict[str, Json] = {"times": seconds[:, 0].tolist(), "ends": seconds[:, 1].tolist()}

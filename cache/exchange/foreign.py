@@ -94,5 +94,5 @@ def without_zero_rows(values: NDArray[Any]) -> Given:
     if infinite.any():
         noted["minus_inf"] = int(infinite.sum())
     if len(kept) < len(values):
-        noted["kept_rows"] = kept.tolist()
+        noted["kept_rows"] = [int(row) for row in kept]
     return Given(values[kept] if len(kept) else values, values.dtype.name, noted)

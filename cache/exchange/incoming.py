@@ -70,6 +70,8 @@ def take_in(
             held = space.info(clip_id)
             if held is not None and (held.status == RETRACTED or held.input_sha256 == digests[clip_id]):
                 yield Taken(space.name, clip_id, held.status, stored=False)
+            elif held is not None and digests[clip_id] == NO_INPUT:  # what was read before is better
+                yield Taken(space.name, clip_id, REFUSED, stored=False)
             else:
                 kept = writer.put(_record(clip_id, arrays, look, digests[clip_id]))
                 yield Taken(space.name, clip_id, kept.status, stored=True)

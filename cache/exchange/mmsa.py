@@ -24,10 +24,11 @@ from emo.cache.exchange.incoming import Origin, Taken, take_in
 from emo.cache.exchange.pickles import PickledArray, load_plain
 from emo.cache.space import Space
 from emo.cache.store import FeatureCache
-from emo.canonical import Json, canonical_json
+from emo.canonical import canonical_json
 from emo.errors import ConfigError
 from emo.records import usable
 from emo.safety.limited import Limits, run_limited
+from emo.spec import ArrayKind
 
 TOOL = "MMSA"
 SPLITS = ("train", "valid", "test")
@@ -42,7 +43,7 @@ LABELS = (
     "regression_labels_V",
 )
 INDEX = "index.json"
-FRAMES = "frames"
+FRAMES: ArrayKind = "frames"
 
 
 def import_mmsa(
@@ -184,10 +185,10 @@ def _padded(space: Space, clip_id: str) -> NDArray[np.float32]:
     """The clip's rows where they were in the file that they came from."""
     feature = space[clip_id]
     rows = np.atleast_2d(feature.values).astype(np.float32)
-    noted: Json = feature.meta.get(FRAMES)
-    if not isinstance(noted, dict) or not isinstance(noted.get("length"), int):
+    noted: Any = feature.meta.get(FRAMES)
+    if not isinstance(noted, dict) or "length" not in noted:
         return rows
-    whole = np.zeros((int(str(noted["length"])), rows.shape[1]), np.float32)
+    whole = np.zeros((noted["length"], rows.shape[1]), np.float32)
     whole[noted.get("kept_rows", slice(None))] = rows
     return whole
 

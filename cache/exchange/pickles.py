@@ -46,7 +46,9 @@ class PickledDtype:
             return np.dtype(object)
         if not isinstance(self._name, str) or self._order not in ("<", ">", "=", "|"):
             raise Refused(f"an array of dtype {self._name!r}")
-        dtype = np.dtype(self._name).newbyteorder(self._order)
+        dtype = np.dtype(self._name)
+        if self._order in "<>":
+            dtype = dtype.newbyteorder("<" if self._order == "<" else ">")
         if dtype.kind not in KINDS or dtype.names:
             raise Refused(f"an array of dtype {dtype}")
         return dtype

@@ -3,6 +3,7 @@
 import io
 import json
 import struct
+import tracemalloc
 import zipfile
 
 import numpy as np
@@ -12,7 +13,9 @@ from click.testing import CliRunner
 from emo.cache import open_cache
 from emo.cache.exchange.arrays import import_arrays
 from emo.cache.exchange.emotion_llama import FEATURES, import_emotion_llama
+from emo.cache.exchange.foreign import Refused
 from emo.cache.exchange.mertools import import_mertools
+from emo.cache.exchange.npy import read_npy
 from emo.cache.forget import forget
 from emo.cli.cache import cache as command
 from emo.errors import AmbiguousSpace, ConfigError
@@ -148,6 +151,14 @@ def test_a_clip_that_was_repaired_is_stored(tree, target):
     assert len(target.spaces()) == 1
 
 
+def test_a_file_that_broke_later_does_not_take_its_record_away(tree, target):
+    folder = tree("clip-UTT", {"a": values("a"), "b": values("b")})
+    list(import_mertools(target, folder))
+    (folder / "b.npy").write_bytes(b"")
+    assert statuses(import_mertools(target, folder)) == {"a": "ok", "b": "failed:refused"}
+    assert set(target["clip"]) == {"a", "b"}
+
+
 @pytest.mark.parametrize(
     "folders",
     [("mae_340_UTT", "maeV_399_UTT", "HL-UTT"), ("mae_340_23_UTT", "maeVideo_399_23_UTT", "HL_23_UTT")],
@@ -244,6 +255,16 @@ def test_a_hostile_array_is_refused_and_the_others_are_stored(tree, tmp_path, ta
     found = statuses(import_arrays(target, root, "clip", "utterance"))
     assert found == {"bad": "failed:refused", "good": "ok"}
     assert not canary.exists()
+
+
+def test_no_memory_is_taken_for_what_a_header_claims(tmp_path):
+    for kind, data in hostile(tmp_path / "canary").items():
+        (tmp_path / "bad.npy").write_bytes(data)
+        tracemalloc.start()
+        with pytest.raises(Refused):
+            read_npy(tmp_path / "bad.npy")
+        assert tracemalloc.get_traced_memory()[1] < 10 << 20, kind
+        tracemalloc.stop()
 
 
 def bomb(target):

@@ -3,6 +3,7 @@
 import json
 import struct
 import tempfile
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -231,5 +232,8 @@ def entry(shape, offsets, dtype="F32"):
 )
 def test_a_hostile_safetensors_header_is_refused(tmp_path, data):
     (tmp_path / "x.safetensors").write_bytes(data)
+    tracemalloc.start()
     with pytest.raises(ConfigError):
         open_safetensors(tmp_path / "x.safetensors")
+    assert tracemalloc.get_traced_memory()[1] < 10 << 20
+    tracemalloc.stop()
