@@ -79,6 +79,14 @@ def test_a_better_system_is_found_better_and_an_equal_one_is_not():
     assert (same.value, same.low, same.high, same.p_value) == (0, 0, 0, 1)
 
 
+def test_the_p_value_is_two_sided():
+    """Better on one clip of ten: equal on the resamples that miss it, 0.9 ** 10 of them."""
+    truth = ["a", "b"] * 5
+    found = paired_bootstrap(truth, truth, ["b", *truth[1:]], LABELS, metric="war")
+    assert found.value == pytest.approx(0.1)
+    assert found.p_value == pytest.approx(2 * 0.9**10, abs=0.06)
+
+
 def test_pairing_gives_a_narrower_interval_than_two_separate_ones():
     truth, predicted, speakers = clustered(20, 10)
     rng = np.random.default_rng(1)

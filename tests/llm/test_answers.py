@@ -9,6 +9,7 @@ from emo.errors import ConfigError
 from emo.heads.batches import FeatureBatch
 from emo.labels import MER2023
 from emo.llm import generation
+from emo.llm.embeddings import prompt_embeddings
 from emo.llm.examples import ask, question
 from emo.llm.generation import Step, generate, stream, token_steps
 from emo.llm.prompts import TEMPLATES
@@ -102,6 +103,16 @@ def test_generation_follows_the_whole_forward(model, asked, three):
             expected = model.logits(model.hidden(spliced)[0, -1]).log_softmax(-1)
         assert int(expected.argmax()) == chosen
         assert float(expected[chosen]) == pytest.approx(value, abs=1e-4)
+
+
+def test_the_answer_embedding_predicts_the_first_token(model, asked, three):
+    """Whatever the length of its prompt: the vector is that of the last real token."""
+    found = prompt_embeddings(model, TEMPLATES["emo"], asked, three)
+    tokens, logs = steps_of(model, asked, three, max_new_tokens=1)
+    with torch.no_grad():
+        predicted = model.logits(found.answer).log_softmax(-1)
+    assert_close(predicted.argmax(-1), tokens[:, 0])
+    assert_close(predicted.amax(-1), logs[:, 0], rtol=0, atol=1e-5)
 
 
 def test_rows_end_on_their_own(model, asked, three, monkeypatch):

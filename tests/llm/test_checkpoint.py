@@ -152,6 +152,14 @@ def test_features_of_another_recipe_are_refused_unless_forced(saved, batch, kit)
     assert load_checkpoint(folder, sources=other, force=True).card.seed == 3
 
 
+def test_another_array_of_the_same_recipe_is_refused_too(saved, batch):
+    """A mean over frames has the shape of the vector that was trained on, and is another thing."""
+    *_, folder = saved
+    other = {**batch.sources, "mae": Source(batch.sources["mae"].spec, "frames:mean")}
+    with pytest.raises(StaleCache, match=r"mae.*Different: array"):
+        load_checkpoint(folder, sources=other)
+
+
 def test_features_that_are_absent_at_prediction_are_no_other_recipe(saved, batch):
     *_, folder = saved
     load_checkpoint(folder, sources={"mae": batch.sources["mae"]})

@@ -8,6 +8,7 @@ import pytest
 from emo.config.llm import StageConfig
 from emo.errors import ConfigError
 from emo.labels import MER2023
+from emo.llm.examples import question
 from emo.llm.mixture import draw_epoch, refuse_empty_stages, validation_clips
 
 
@@ -75,9 +76,20 @@ def test_sample_ratios_are_shares_of_an_epoch(kit):
 
 def test_a_set_with_share_0_is_left_out(kit):
     stage = StageConfig(tasks={"emotion": 1.0}, sample_ratios={"fine": 1.0, "pseudo": 0.0})
-    assert Counter(one.clip_id for one in epoch_of(mixed(kit), stage)).keys() == {
-        f"clip{n}" for n in range(20)
-    }
+    visits = Counter(one.clip_id for one in epoch_of(mixed(kit), stage))
+    assert visits == {f"clip{number}": 1 for number in range(20)}
+    inside = validation_clips(mixed(kit), stage)
+    assert [clip.clip_id for clip in inside] == [f"clip{number}" for number in range(20)]
+
+
+def test_a_fixed_instruction_is_the_one_of_prediction(texts):
+    tasks = {"emotion": 0.5, "caption": 0.5}
+    asked = {fixed: set() for fixed in (True, False)}
+    for fixed, words in asked.items():
+        stage = StageConfig(tasks=tasks, fixed_instruction=fixed)
+        words |= {one.instruction for number in range(5) for one in epoch_of(texts, stage, number)}
+    assert asked[True] == {question(texts[0], task, MER2023).instruction for task in tasks}
+    assert asked[False] > asked[True]
 
 
 def test_visits_of_a_clip_are_drawn_apart(kit):

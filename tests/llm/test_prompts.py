@@ -5,10 +5,20 @@ import pytest
 
 from emo.errors import ConfigError
 from emo.labels import MER2023
+from emo.llm.official.text import official_answer
 from emo.llm.prompts import OFFICIAL_EMOTION, TASKS, TEMPLATES, Slot, instruction, task_named, template_named
 from emo.llm.tokens import TextCodec
 
 OFFICIAL_ORDER = ("happy", "sad", "neutral", "angry", "worried", "surprise", "fear", "contempt", "doubt")
+
+
+@pytest.mark.parametrize(
+    ("written", "cleaned"),
+    [("It is Happy! \n", "it is happy"), (" (a; b)  C. ", "a b c"), ("word " * 300, ("word " * 200).strip())],
+    ids=["end", "marks and gaps", "most words"],
+)
+def test_an_official_answer_has_no_marks_and_no_gaps(written, cleaned):
+    assert official_answer(written) == cleaned
 
 
 def slots_of(prompt):

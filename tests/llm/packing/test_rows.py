@@ -120,6 +120,19 @@ def test_a_base_of_unknown_form_goes_through_its_last_layer_whole(tokenizer, set
     assert_close(packed.total, alone(model, batch, prompts, answers, clips), rtol=1e-5, atol=0)
 
 
+def test_one_call_is_given_the_keys_that_each_span_sees_in_their_order(model, texts, batch):
+    """Prefix first: the kernel for GPUs aligns a causal mask at the last key, which is the query's own."""
+    packed = model.pack(*_swapped(asked(model, texts[:2], TASKS), batch.take(range(2))))
+    places = torch.arange(packed.labels.shape[1])
+    ended = packed.spans.trimmed(packed.labels[0] != -100).ending[1]
+    for spans in (packed.spans, ended):
+        _, bounds = spans.bounds(places.device)
+        gathered = places[spans.gathered(places.device)]
+        for span, start, stop in zip(spans.spans, bounds[:-1], bounds[1:], strict=True):
+            seen = [*places[slice(*span.prefix)], *places[span.own : span.stop]]
+            assert gathered[start:stop].tolist() == seen == sorted(seen)
+
+
 def test_no_mask_is_made_for_a_packed_row(any_model, texts, batch, monkeypatch):
     def refuse(**_):
         raise AssertionError("a dense mask")
