@@ -15,6 +15,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -123,17 +124,16 @@ def _sync(place: Path) -> Proof:
 
 def _locks(place: Path) -> Proof:
     """A lock that another process holds is seen, and is free once that process is killed."""
-    child, output = _child("hold", place / "a")
-    output.readline()
-    descriptor = fsops.open_lock(place / "a")
-    try:
-        seen_held = not fsops.flock(descriptor, wait=False)
-        child.send_signal(signal.SIGKILL)
-        child.wait()
-        freed = fsops.flock(descriptor, wait=False)
-    finally:
-        fsops.close(descriptor)
-        output.close()
+    with child_process("hold", place / "a") as (child, output):
+        output.readline()
+        descriptor = fsops.open_lock(place / "a")
+        try:
+            seen_held = not fsops.flock(descriptor, wait=False)
+            child.kill()
+            child.wait()
+            freed = fsops.flock(descriptor, wait=False)
+        finally:
+            fsops.close(descriptor)
     seen = f"held by another process: {'seen' if seen_held else 'not seen'}; "
     seen += "free after its kill" if freed else "still held after its kill"
     return Proof("locks", seen_held and freed, seen, "several writers at once, on this machine")
@@ -143,13 +143,11 @@ def _kills(place: Path) -> Proof:
     """Kill a writing process again and again; everything that it acknowledged has to be there and right."""
     path, lost, acknowledged = place / "a.zarr", 0, 0
     for turn in range(KILLS):
-        child, output = _child("write", path)
-        output.readline()
-        time.sleep(0.05 + 0.07 * turn)
-        child.send_signal(signal.SIGKILL)
-        told = [line.split() for line in output.read().splitlines(keepends=True) if line.endswith("\n")]
-        child.wait()
-        output.close()
+        with child_process("write", path) as (child, output):
+            output.readline()
+            time.sleep(0.05 + 0.07 * turn)
+            child.kill()
+            told = [line.split() for line in output.read().splitlines(keepends=True) if line.endswith("\n")]
         stored = open_cache(path)["prove"]
         lost += sum(clip_id not in stored for _, clip_id in told)
         acknowledged += len(told)
@@ -182,12 +180,26 @@ def _sparse(place: Path) -> Proof:
     return Proof("sparse files", taken < SPARSE_BYTES // 8, seen, "shards take no room ahead", needed=False)
 
 
-def _child(what: str, path: Path) -> tuple[subprocess.Popen[str], IO[str]]:
-    """This file as a process of its own, and what it says."""
+@contextmanager
+def child_process(what: str, path: Path) -> Iterator[tuple[subprocess.Popen[str], IO[str]]]:
+    """This file as a process of its own, and what it says; killed at the end.
+
+    Its standard input is a pipe that closes with this process, however that ends, and then it ends too.
+    """
     command = [sys.executable, "-m", "emo.cache.prove", what, str(path)]
-    child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603 - ourselves
-    assert child.stdout is not None
-    return child, child.stdout
+    with subprocess.Popen(  # noqa: S603 - ourselves
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as child:
+        assert child.stdout is not None
+        try:
+            yield child, child.stdout
+        finally:
+            child.kill()
+
+
+def _end_with_parent() -> None:
+    sys.stdin.buffer.read()
+    os._exit(0)
 
 
 def _say(line: str) -> None:
@@ -222,4 +234,5 @@ def _write(path: Path) -> None:
 
 
 if __name__ == "__main__":
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     {"hold": _hold, "write": _write}[sys.argv[1]](Path(sys.argv[2]))

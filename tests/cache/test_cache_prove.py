@@ -2,6 +2,11 @@
 
 import errno
 import json
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -51,3 +56,48 @@ def test_a_disk_without_links_or_exchange_is_safe_all_the_same(tmp_path, monkeyp
     monkeypatch.setattr(fsops, "exchange", lambda one, other: False)
     failed = [proof for proof in prove(tmp_path) if not proof.holds]
     assert [(proof.name, proof.needed) for proof in failed] == [("link", False), ("exchange", False)]
+
+
+def test_a_proof_that_fails_leaves_no_process_behind(tmp_path, monkeypatch):
+    started = []
+
+    class Noted(subprocess.Popen):
+        def __init__(self, *args, **settings):
+            super().__init__(*args, **settings)
+            started.append(self)
+
+    monkeypatch.setattr("emo.cache.prove.KILLS", 1)
+    monkeypatch.setattr(subprocess, "Popen", Noted)
+    monkeypatch.setattr(fsops, "flock", refused)
+    assert [proof.holds for proof in prove(tmp_path)].count(False) > 0
+    assert len(started) == 2
+    assert [child.returncode for child in started if child.returncode is None] == []
+
+
+@pytest.mark.parametrize("what", ["hold", "write"])
+def test_a_killed_proof_leaves_no_process_behind(tmp_path, what):
+    code = f"""
+        from pathlib import Path
+        from emo.cache.prove import child_process
+        with child_process({what!r}, Path({str(tmp_path / "a")!r})) as (child, output):
+            output.readline()
+            print(child.pid, flush=True)
+            child.wait()
+    """
+    parent = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(code)], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL
+    )
+    with parent:
+        child = int(parent.stdout.readline())
+        assert runs(child)
+        parent.kill()
+    until = time.monotonic() + 30
+    while runs(child) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not runs(child)
+
+
+def runs(pid):
+    """Whether there is a process of this number that has not ended."""
+    stat = Path(f"/proc/{pid}/stat")
+    return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z"
