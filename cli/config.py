@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-import yaml
-from pydantic import TypeAdapter, ValidationError
-
+from emo.config.strict import checked, parse, unknown_keys
 from emo.config.workspace import Workspace
 from emo.errors import ConfigError
 
@@ -17,40 +13,11 @@ from emo.errors import ConfigError
 def load_workspace(path: Path) -> Workspace:
     """The workspace written in `path`; ConfigError with every mistake at once."""
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(
-            f"{path}: cannot be read as YAML: {error}. `emo init` writes a fresh one."
-        ) from error
-    data = {} if data is None else data
-    if not isinstance(data, dict):
-        raise ConfigError(f"{path}: holds {type(data).__name__}, not `key: value` lines.")
-    mistakes = _unknown_keys(path, data)
-    known = {key: value for key, value in data.items() if key in _names()}
-    try:
-        workspace = TypeAdapter(Workspace).validate_python(known)
-    except ValidationError as error:
-        mistakes += [
-            f"{path}: {'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}"
-            for problem in error.errors()
-        ]
-    if mistakes:
-        raise ConfigError(*mistakes)
-    return workspace
-
-
-def _names() -> list[str]:
-    return [field.name for field in fields(Workspace)]
-
-
-def _unknown_keys(path: Path, data: dict[object, object]) -> list[str]:
-    mistakes = []
-    for key in data:
-        if key not in _names():
-            near = difflib.get_close_matches(str(key), _names(), n=1)
-            hint = f"did you mean `{near[0]}`?" if near else f"known keys: {', '.join(_names())}."
-            mistakes.append(f"{path}: {key}: unknown; {hint}")
-    return mistakes
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}. `emo init` writes a fresh one.") from error
+    data = parse(text, str(path))
+    return checked(Workspace, data, str(path), unknown_keys(data, Workspace, str(path)))
 
 
 def default_map(workspace: Workspace, root: Path) -> dict[str, Any]:

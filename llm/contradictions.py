@@ -5,10 +5,10 @@ Every mistake is a sentence that begins with the place of the setting. Reads no 
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection, Iterable, Mapping
 
 from emo.config.llm import ALL, SLOTS, LlmConfig, StageConfig
+from emo.config.strict import hint
 from emo.heads.projectors import slot_source
 from emo.llm.examples import NEUTRAL
 from emo.llm.parts import LORA, PARTS, PROJECTORS
@@ -24,12 +24,6 @@ NOT_NEGATIVE = (
     "validate_every",
     "rows_per_step",
 )
-
-
-def hint(name: str, known: Collection[str]) -> str:
-    """The nearest known name, or all of them where none is near."""
-    near = difflib.get_close_matches(name, known, n=1)
-    return f"did you mean `{near[0]}`?" if near else f"known: {', '.join(known)}."
 
 
 def contradictions(config: LlmConfig) -> list[str]:

@@ -17,8 +17,9 @@ def write(tmp_path, text):
     return path
 
 
-def test_an_empty_file_gives_the_defaults(tmp_path):
-    assert load_workspace(write(tmp_path, "")) == Workspace()
+@pytest.mark.parametrize("text", ["", commented_yaml()])
+def test_a_file_that_sets_nothing_gives_the_defaults(tmp_path, text):
+    assert load_workspace(write(tmp_path, text)) == Workspace()
 
 
 def test_all_mistakes_are_told_at_once_with_the_near_miss(tmp_path):
