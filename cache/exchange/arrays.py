@@ -54,8 +54,8 @@ def _only_member(path: Path) -> Given:
     with open_npz(path) as archive:
         infos = archive.infolist()
         if len(infos) != 1:
-            raise Refused(f"{path} holds {len(infos)} arrays; in a tree each file holds one")
-        values = read_member(archive, infos[0], f"{path}:{infos[0].filename}")
+            raise Refused(f"{path.name} holds {len(infos)} arrays; in a tree each file holds one")
+        values = read_member(archive, infos[0], f"{path.name}:{infos[0].filename}")
     return Given(values, values.dtype.name)
 
 
@@ -69,5 +69,5 @@ def _members(path: Path, kind: ArrayKind) -> list[Foreign]:
 
 def _member(path: Path, name: str) -> Given:
     with open_npz(path) as archive:
-        values = read_member(archive, archive.getinfo(name), f"{path}:{name}")
+        values = read_member(archive, archive.getinfo(name), f"{path.name}:{name}")
     return Given(values, values.dtype.name)

@@ -32,7 +32,7 @@ def plain_group(parent: h5py.Group, name: str) -> h5py.Group:
 
     child = _child(parent, name)
     if not isinstance(child, h5py.Group):
-        raise ConfigError(f"{parent.file.filename}:{child.name} is no group")
+        raise ConfigError(f"{Path(parent.file.filename).name}:{child.name} is no group")
     return child
 
 
@@ -41,7 +41,7 @@ def plain_dataset(parent: h5py.Group, name: str) -> h5py.Dataset:
     import h5py
 
     child = _child(parent, name)
-    where = f"{parent.file.filename}:{parent.name}/{name}"
+    where = f"{Path(parent.file.filename).name}:{parent.name}/{name}"
     if not isinstance(child, h5py.Dataset):
         raise ConfigError(f"{where} is no dataset")
     if child.is_virtual or child.id.get_create_plist().get_external_count():
@@ -55,5 +55,5 @@ def _child(parent: h5py.Group, name: str) -> h5py.HLObject:
     link = parent.get(name, getlink=True)
     if not isinstance(link, h5py.HardLink):
         kind = "missing" if link is None else f"a {type(link).__name__}, which is refused"
-        raise ConfigError(f"{parent.file.filename}:{parent.name}/{name} is {kind}")
+        raise ConfigError(f"{Path(parent.file.filename).name}:{parent.name}/{name} is {kind}")
     return parent[name]

@@ -160,7 +160,9 @@ def _compare(space: Space, digests: Mapping[str, bytes]) -> tuple[list[str], lis
     known = [
         clip_id
         for clip_id, digest in digests.items()
-        if clip_id in infos and NO_INPUT not in (digest, infos[clip_id].input_sha256)
+        if clip_id in infos
+        and infos[clip_id].status != RETRACTED
+        and NO_INPUT not in (digest, infos[clip_id].input_sha256)
     ]
     return known, [clip_id for clip_id in known if infos[clip_id].input_sha256 != digests[clip_id]]
 

@@ -91,8 +91,8 @@ def _stacked(folder: Path) -> Given:
     rows = []
     for path in sorted(folder.glob("*.npy")):
         rows.append(read_npy(path))
-        claimed_bytes(rows[0].dtype, (len(rows), *rows[0].shape), str(folder))
+        claimed_bytes(rows[0].dtype, (len(rows), *rows[0].shape), folder.name)
     if not rows or any(row.shape != rows[0].shape or row.ndim != 1 for row in rows):
-        raise Refused(f"{folder} holds no frames of one size, a .npy file each")
+        raise Refused(f"{folder.name} holds no frames of one size, a .npy file each")
     values = np.stack(rows)
     return Given(values, values.dtype.name)

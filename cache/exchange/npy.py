@@ -29,12 +29,12 @@ def read_npy(path: Path) -> NDArray[Any]:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError as error:
-        raise Refused(f"{path} cannot be read: {error.strerror}") from error
+        raise Refused(f"{path.name} cannot be read: {error.strerror}") from error
     with os.fdopen(descriptor, "rb") as stream:
         status = os.fstat(stream.fileno())
         if not stat.S_ISREG(status.st_mode):
-            raise Refused(f"{path} is no plain file")
-        return _read(stream, status.st_size, str(path))
+            raise Refused(f"{path.name} is no plain file")
+        return _read(stream, status.st_size, path.name)
 
 
 def read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, where: str) -> NDArray[Any]:
@@ -53,11 +53,11 @@ def read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, where: str) -> 
 def open_npz(path: Path) -> zipfile.ZipFile:
     """A .npz archive. Refused where it is a link or no archive."""
     if path.is_symlink():
-        raise Refused(f"{path} is a link, which is refused")
+        raise Refused(f"{path.name} is a link, which is refused")
     try:
         return zipfile.ZipFile(path)
     except (zipfile.BadZipFile, OSError, NotImplementedError) as error:
-        raise Refused(f"{path} is no npz archive: {error}") from error
+        raise Refused(f"{path.name} is no npz archive: {error}") from error
 
 
 def _read(stream: IO[bytes], size: int, where: str) -> NDArray[Any]:

@@ -41,7 +41,7 @@ class Tensor:
         """Its values; bfloat16 comes as float32. Refused where it holds no floats."""
         dtype = _DTYPES.get(self.dtype)
         if dtype is None:
-            raise Refused(f"{self.path}:{self.name} holds {self.dtype}, not {', '.join(_DTYPES)}")
+            raise Refused(f"{self.path.name}:{self.name} holds {self.dtype}, not {', '.join(_DTYPES)}")
         stored = np.dtype(np.uint16 if dtype == "bfloat16" else dtype).newbyteorder("<")
         with self.path.open("rb") as stream:
             data = os.pread(stream.fileno(), stored.itemsize * prod(self.shape), self.start)

@@ -93,20 +93,20 @@ def intervals_of_others(group, outside):
 
 
 @pytest.mark.parametrize(
-    "change",
+    ("change", "why"),
     [
-        external_link,
-        soft_link,
-        external_group,
-        external_storage,
-        virtual,
-        never_allocated,
-        bomb,
-        words,
-        intervals_of_others,
+        (external_link, "ExternalLink"),
+        (soft_link, "SoftLink"),
+        (external_group, "ExternalLink"),
+        (external_storage, "in another file"),
+        (virtual, "in another file"),
+        (never_allocated, "claims"),
+        (bomb, "unpacks"),
+        (words, "not float16"),
+        (intervals_of_others, "intervals"),
     ],
 )
-def test_a_hostile_video_is_refused_and_the_other_is_stored(file, target, tmp_path, change):
+def test_a_hostile_video_is_refused_and_the_other_is_stored(file, target, tmp_path, change, why):
     outside = tmp_path / "outside.h5"
     with h5py.File(outside, "w") as opened:
         opened["secret"] = np.ones((5, DIM), "f4")
@@ -116,6 +116,7 @@ def test_a_hostile_video_is_refused_and_the_other_is_stored(file, target, tmp_pa
         change(opened["glove/data/vid1"], str(outside))
     found = {one.clip_id: one.status for one in import_csd(target, file)}
     assert found == {"vid1": "failed:refused", "vid2[0]": "ok"}
+    assert why in target["glove"].info("vid1").reason
 
 
 def test_a_linked_sequence_is_refused(file, target, tmp_path):

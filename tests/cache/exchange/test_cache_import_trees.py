@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import struct
 import tracemalloc
 import zipfile
@@ -138,6 +139,8 @@ def test_a_forgotten_clip_stays_forgotten(tree, target):
     folder = tree("clip-UTT", {"a": values("a"), "b": values("b")})
     list(import_mertools(target, folder))
     forget(target, ["a"])
+    assert statuses(import_mertools(target, folder))["a"] == "retracted"
+    tree("clip-UTT", {"a": values("other values")})
     assert statuses(import_mertools(target, folder))["a"] == "retracted"
     assert set(target["clip"]) == {"b"}
 
@@ -291,11 +294,15 @@ def linked(target):
     target.symlink_to("/etc/hostname")
 
 
-@pytest.mark.parametrize("make", [bomb, lying_size, flipped, linked])
-def test_a_hostile_archive_is_refused(tree, target, make):
+@pytest.mark.parametrize(
+    ("make", "why"),
+    [(bomb, "unpacks"), (lying_size, "unpacks"), (flipped, "CRC|unpacked|claims"), (linked, "is a link")],
+)
+def test_a_hostile_archive_is_refused(tree, target, make, why):
     root = tree("x", {"good": values("good")})
     make(root / "bad.npz")
     assert statuses(import_arrays(target, root, "clip", "utterance"))["bad"] == "failed:refused"
+    assert re.search(why, target["clip"].info("bad").reason)
 
 
 def test_links_in_a_tree_are_not_followed(tree, tmp_path, target):

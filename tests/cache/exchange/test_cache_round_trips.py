@@ -221,6 +221,7 @@ def entry(shape, offsets, dtype="F32"):
         tensors_file({"a": entry([5], [0, 20])}, bytes(21)),
         tensors_file({"a": entry([5], [4, 24])}, bytes(24)),
         tensors_file({"a": entry([5], [0, 20]), "b": entry([5], [0, 20])}, bytes(20)),
+        tensors_file({name: entry([5], [0, 20], "I32") for name in "ab"}, bytes(20)),
         tensors_file({"a": entry([5], [20, 0])}, bytes(20)),
         tensors_file({"a": entry([-5], [0, 20])}, bytes(20)),
         tensors_file(b'{"a": 1, "a": 2}'),
