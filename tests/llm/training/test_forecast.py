@@ -186,6 +186,15 @@ def test_counts_are_those_of_the_run(base, features, texts, config):
     assert stage.answers == 24
     assert expected.counts == model.counts()
     assert stage.seconds > 0
+    least = flops(
+        shape_of(model, config.lora),
+        tokens=stage.tokens,
+        answer_tokens=stage.supervised,
+        squares=0,
+        slot_flops=0.0,
+        checkpointing=False,
+    )
+    assert least < stage.flops < 1.6 * least  # attention and projectors come on top
 
 
 def test_padding_is_counted_as_not_useful(base, features, texts, config):
