@@ -16,8 +16,8 @@ from emo.errors import ConfigError
 
 if TYPE_CHECKING:
     from emo.clip import Clip
+    from emo.pipeline.answers import Answer
     from emo.pipeline.predict import Prepared
-    from emo.pipeline.systems import Answer
 
 
 @click.command()

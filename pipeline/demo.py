@@ -22,6 +22,7 @@ from emo.evaluation.scored import Scored
 from emo.heads.runs import HeadRun, run_head, write_run
 from emo.labels import MER2023
 from emo.llm.recipe import load_recipe
+from emo.pipeline.answers import Answer
 from emo.pipeline.demo_result import DemoResult
 from emo.pipeline.demo_steps import (
     CLIPS,
@@ -33,7 +34,7 @@ from emo.pipeline.demo_steps import (
     train_on_base,
 )
 from emo.pipeline.score import score_answers, score_rendered_reasons
-from emo.pipeline.systems import Answer, System, answer_all, load_system
+from emo.pipeline.systems import System, answer_all, load_system
 
 
 class Clock:

@@ -17,8 +17,8 @@ from emo.evaluation.report import Report
 from emo.evaluation.tables import HEADERS, Result, per_class_rows, result_rows
 from emo.extractors.media import read_views
 from emo.llm.training.events import StepDone, Validated
+from emo.pipeline.answers import Answer
 from emo.pipeline.demo_result import DemoResult
-from emo.pipeline.systems import Answer
 from emo.views import FrameView, ViewData
 
 NOTES = (

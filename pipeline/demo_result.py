@@ -13,7 +13,7 @@ from emo.evaluation.reasons import ReasonScores
 from emo.evaluation.scored import Scored
 from emo.heads.runs import HeadRun
 from emo.llm.training.events import StageEvent
-from emo.pipeline.systems import Answer
+from emo.pipeline.answers import Answer
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -23,8 +23,9 @@ from emo.labels import parse_label
 from emo.llm.generation import generate
 from emo.llm.official.text import official_label
 from emo.llm.prompts import instruction, task_named, template_named
+from emo.pipeline.answers import Answer
 from emo.pipeline.score import labels_of, score_answers
-from emo.pipeline.systems import Answer, LlamaSystem, System, answer_all, batches
+from emo.pipeline.systems import LlamaSystem, System, answer_all, batches
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -15,8 +15,9 @@ from emo.clip import Clip
 from emo.corpora.manifest import clips_in
 from emo.errors import ConfigError, StaleCache
 from emo.heads.batches import Source
+from emo.pipeline.answers import Answer
 from emo.pipeline.extract import ExtractProgress, extract
-from emo.pipeline.systems import Answer, System, answer_all, load_system
+from emo.pipeline.systems import System, answer_all, load_system
 
 SUBSTITUTE = "-substitute"  # how a spec marks that another checkpoint stood in for a preset's own
 

@@ -10,8 +10,8 @@ from emo.corpora.rendered.clues import LEXICON, clues_of
 from emo.errors import ConfigError
 from emo.evaluation.reasons import ClueTruth, ReasonScores, score_reasons
 from emo.evaluation.scored import Scored, score
+from emo.pipeline.answers import Answer
 from emo.pipeline.merr_texts import COARSE, entries
-from emo.pipeline.systems import Answer
 
 
 def score_answers(

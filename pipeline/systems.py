@@ -8,9 +8,9 @@ Axes: N clips, K labels.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,50 +36,14 @@ from emo.llm.prompts import Prompt, template_named
 from emo.llm.scoring import label_log_likelihoods
 from emo.llm.training.record import RECORD, RunRecord
 from emo.llm.training.runs import has_features
+from emo.pipeline.answers import Answer
 from emo.pipeline.calibration import read_calibration
 from emo.run_clips import read_run_clips
 
 ANSWER_BATCH = 32
 LABEL_TOKENS = 12
-DECIMALS = 6
 REASONS = Decoding()
 NO_CALIBRATION = Calibration()
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Answer:
-    """What a system says of a clip.
-
-    `label` is None where a generated answer named no label of the set (it is never repaired into one), or
-    where the system was not sure enough and `abstained`. `confidence` is the probability of the label that
-    was said, 0 where none was. `probabilities` are over the label set; `text` is the reasoning, generated
-    after the label; `features` were used, `missing` were not to be had.
-    """
-
-    clip_id: str
-    label: str | None
-    probabilities: Mapping[str, float]
-    confidence: float = 0.0
-    abstained: bool = False
-    text: str = ""
-    features: tuple[str, ...] = ()
-    missing: tuple[str, ...] = ()
-
-    @property
-    def explained(self) -> str:
-        """The label that the reasons are about: the one that was said, else the likeliest."""
-        return self.label or max(self.probabilities, key=lambda label: self.probabilities[label])
-
-    def unless_below(self, threshold: float) -> Answer:
-        """The answer, or its abstention where its confidence is below `threshold`: no label, no reason."""
-        if self.label is None or self.confidence >= threshold:
-            return self
-        return replace(self, label=None, abstained=True, text="")
-
-    def to_json(self) -> dict[str, Any]:
-        """The object that `emo predict --json` prints on a line; probabilities to six decimals."""
-        shares = {label: round(share, DECIMALS) for label, share in self.probabilities.items()}
-        return asdict(self) | {"probabilities": shares, "confidence": round(self.confidence, DECIMALS)}
 
 
 class System(Protocol):

@@ -35,11 +35,12 @@ from emo.llm.merge import merge_checkpoint
 from emo.llm.official.text import official_label
 from emo.llm.serving import prompt_vectors, read_prompts, vllm_answers
 from emo.pipeline import predict as predicting
+from emo.pipeline.answers import Answer
 from emo.pipeline.calibration import FILE, read_calibration
 from emo.pipeline.embeddings import embeddings_spec, store_embeddings
 from emo.pipeline.evaluation import reproduce
 from emo.pipeline.predict import spaces_of
-from emo.pipeline.systems import Answer, LlamaSystem, answer_all, batches, load_system
+from emo.pipeline.systems import LlamaSystem, answer_all, batches, load_system
 from emo.records import Record
 
 ABSENT = 7  # a clip without MAE

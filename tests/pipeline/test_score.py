@@ -13,8 +13,8 @@ from emo.corpora.rendered.planning import plan_clip
 from emo.errors import ConfigError
 from emo.evaluation.reasons import named_clues
 from emo.labels import MER2023
+from emo.pipeline.answers import Answer
 from emo.pipeline.score import score_rendered_reasons
-from emo.pipeline.systems import Answer
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,45 @@
+"""What a trained system says of a clip. Knows no model and reads no features."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+DECIMALS = 6
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    """What a system says of a clip.
+
+    `label` is None where a generated answer named no label of the set (it is never repaired into one), or
+    where the system was not sure enough and `abstained`. `confidence` is the probability of the label that
+    was said, 0 where none was. `probabilities` are over the label set; `text` is the reasoning, generated
+    after the label; `features` were used, `missing` were not to be had.
+    """
+
+    clip_id: str
+    label: str | None
+    probabilities: Mapping[str, float]
+    confidence: float = 0.0
+    abstained: bool = False
+    text: str = ""
+    features: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+
+    @property
+    def explained(self) -> str:
+        """The label that the reasons are about: the one that was said, else the likeliest."""
+        return self.label or max(self.probabilities, key=lambda label: self.probabilities[label])
+
+    def unless_below(self, threshold: float) -> Answer:
+        """The answer, or its abstention where its confidence is below `threshold`: no label, no reason."""
+        if self.label is None or self.confidence >= threshold:
+            return self
+        return replace(self, label=None, abstained=True, text="")
+
+    def to_json(self) -> dict[str, Any]:
+        """The object that `emo predict --json` prints on a line; probabilities to six decimals."""
+        shares = {label: round(share, DECIMALS) for label, share in self.probabilities.items()}
+        return asdict(self) | {"probabilities": shares, "confidence": round(self.confidence, DECIMALS)}
