@@ -12,6 +12,8 @@ import numpy as np
 from emo.cache.index import Index
 from emo.records import usable
 
+TO_REDO = "failed:damaged"  # of a record whose bytes were lost: no result of the encoder's
+
 
 def missing_clips(
     index: Index, wanted: Mapping[str, bytes], arrays: Sequence[str], *, retry_failed: bool
@@ -40,4 +42,4 @@ def serves(status: str, has_rows: bool, *, retry_failed: bool) -> bool:
     """Whether a record of the wanted input leaves nothing to encode: it has rows, or none can be had."""
     if usable(status, accept_degraded=True):
         return has_rows
-    return not (retry_failed and status.startswith("failed:"))
+    return status != TO_REDO and not (retry_failed and status.startswith("failed:"))

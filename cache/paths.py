@@ -6,6 +6,7 @@ the same file system, so that a rename between the two is atomic and plain Zarr 
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,12 @@ class CachePaths:
     """Paths of a whole cache: `root` is the Zarr hierarchy, `aside` its sibling."""
 
     root: Path
+
+    @classmethod
+    def at(cls, path: str | os.PathLike[str]) -> CachePaths:
+        """The cache that a user's path names, `.` and `..` included."""
+        root = Path(path)
+        return cls(root if root.name not in ("", "..") else root.resolve())
 
     @property
     def aside(self) -> Path:

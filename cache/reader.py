@@ -87,6 +87,14 @@ class ArrayReader:
         data = memoryview(dense.mapped)[offset : offset + place.rows * self.geometry.row_bytes]
         return np.frombuffer(data, self.geometry.dtype).reshape(place.rows, *self.geometry.row_shape)
 
+    def is_sound(self, shard: int) -> bool:
+        """Whether a shard is there and its index is as it must be; says nothing of its rows."""
+        try:
+            self._shard(shard)
+        except DamagedFile:
+            return False
+        return True
+
     def path_of(self, place: Place) -> Path:
         """The shard file that holds a place."""
         shard = place.start // self.geometry.shard_rows

@@ -38,7 +38,7 @@ def open_cache(path: str | os.PathLike[str], mode: Mode = "r") -> FeatureCache:
     """
     if mode not in ("r", "a"):
         raise ConfigError(f"a cache is opened with mode 'r' or 'a', not {mode!r}")
-    paths = CachePaths(Path(path) if Path(path).name not in ("", "..") else Path(path).resolve())
+    paths = CachePaths.at(path)
     if not paths.metadata.exists():
         if paths.root.is_dir() and any(paths.root.iterdir()):
             raise FormatError(f"{paths.root} holds no feature cache: it has no {METADATA}.")

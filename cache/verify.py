@@ -1,18 +1,20 @@
 """Verify: read every byte of a cache that something owns, and name what is not as it was written.
 
 Owned are the bytes of current records, index arrays, journals, canaries and every zarr.json. Rows of a
-shard that no record names, or only a replaced one, have no owner. Repairs nothing.
+shard that no record names, or only a replaced one, have no owner. A subset leaves out the rows of other clips
+and nothing else. Repairs nothing.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from emo.cache import fsops
 from emo.cache.canary import FOLDER as CANARY
@@ -26,6 +28,7 @@ from emo.cache.paths import METADATA, CachePaths, SpacePaths
 from emo.cache.reader import ArrayReader
 from emo.cache.rows import Place
 from emo.cache.state import SpaceState, check_member, load_state, read_metadata
+from emo.cache.subset import Subset
 from emo.clip import normal_id
 from emo.errors import CacheMiss
 from emo.records import RETRACTED
@@ -35,12 +38,13 @@ BATCH = 32
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing looked at: a sound `record`, `bad` bytes, or an `orphan` that nothing owns.
+    """One thing looked at: a sound `record`, `bad` bytes, or an `orphan` that nothing owns; or a record that
+    was left `unread`.
 
     `clip_id` is empty where the bytes belong to no single clip.
     """
 
-    kind: Literal["record", "bad", "orphan"]
+    kind: Literal["record", "bad", "orphan", "unread"]
     encoder: str
     file: str
     problem: str = ""
@@ -49,9 +53,11 @@ class Check:
 
 @dataclass(slots=True)
 class Verification:
-    """What `verify_cache` found: the number of sound records, what is bad, and what nothing owns."""
+    """What `verify_cache` found: the number of sound records, what is bad, what nothing owns, and how many
+    records were not read."""
 
     records: int = 0
+    unread: int = 0
     bad: list[Check] = field(default_factory=list)
     orphans: list[Check] = field(default_factory=list)
 
@@ -59,33 +65,48 @@ class Verification:
         """Count one check."""
         if check.kind == "record":
             self.records += 1
+        elif check.kind == "unread":
+            self.unread += 1
         else:
             (self.bad if check.kind == "bad" else self.orphans).append(check)
 
+    @property
+    def share(self) -> float:
+        """The share of the current records that was read."""
+        read = self.records + len({(check.encoder, check.clip_id) for check in self.bad if check.clip_id})
+        return read / (read + self.unread) if self.unread else 1.0
+
     def to_json(self) -> dict[str, Any]:
-        """`records`, `bad` (clip_id, encoder, file, problem) and `orphans` (files)."""
+        """`records`, `share` (of the records that was read), `bad` (clip_id, encoder, file, problem) and
+        `orphans` (files)."""
         keys = ("clip_id", "encoder", "file", "problem")
         return {
             "records": self.records,
+            "share": round(self.share, 6),
             "bad": [{key: getattr(check, key) for key in keys} for check in self.bad],
             "orphans": [check.file for check in self.orphans],
         }
 
 
-def verify_cache(path: str | os.PathLike[str], gone: Sequence[str] = ()) -> Verification:
-    """Read everything in the cache at `path`; CacheMiss where there is none.
+def verify_cache(
+    path: str | os.PathLike[str], gone: Sequence[str] = (), subset: Subset | None = None
+) -> Verification:
+    """Read everything in the cache at `path`, of the rows only those of a `subset`; CacheMiss where there is
+    none.
 
     Nothing may be left of the clips in `gone`: what is counts as bad.
     """
     found = Verification()
-    for check in checks(path, gone):
+    for check in checks(path, gone, subset):
         found.add(check)
     return found
 
 
-def checks(path: str | os.PathLike[str], gone: Sequence[str] = ()) -> Iterator[Check]:
+def checks(
+    path: str | os.PathLike[str], gone: Sequence[str] = (), subset: Subset | None = None
+) -> Iterator[Check]:
     """`verify_cache` one check at a time, for those who draw progress."""
-    paths = CachePaths(Path(path))
+    paths = CachePaths.at(path)
     if not paths.root.is_dir():
         raise CacheMiss(f"there is no feature cache at {paths.root}.")
     names, problems = _space_names(paths)
@@ -97,7 +118,7 @@ def checks(path: str | os.PathLike[str], gone: Sequence[str] = ()) -> Iterator[C
         yield from _bad(encoder, _check_encoder, paths, encoder)
     for name in sorted(names):
         encoder, _, short = name.partition("/")
-        yield from _SpaceCheck(paths.space(encoder, short), gone).run()
+        yield from _SpaceCheck(paths.space(encoder, short), gone, subset).run()
 
 
 def _space_names(paths: CachePaths) -> tuple[set[str], list[Check]]:
@@ -141,8 +162,8 @@ def _bad_check(encoder: str, error: DamagedFile, clip_id: str = "") -> Check:
 class _SpaceCheck:
     """All checks of one space."""
 
-    def __init__(self, paths: SpacePaths, gone: Sequence[str]) -> None:
-        self._paths, self._encoder, self._gone = paths, paths.encoder, gone
+    def __init__(self, paths: SpacePaths, gone: Sequence[str], subset: Subset | None) -> None:
+        self._paths, self._encoder, self._gone, self._subset = paths, paths.encoder, gone, subset
 
     def run(self) -> Iterator[Check]:
         """Metadata, canary, journals, index, then every record, then what nothing owns."""
@@ -191,6 +212,12 @@ class _SpaceCheck:
         readers = {name: ArrayReader(self._paths, name, index.state.geometry(name)) for name in spec.arrays}
         rows = [row for row in range(len(index)) if status[index.current[index.ids[row]]] != RETRACTED]
         current = set(index.current.values())
+        if self._subset is not None:
+            broken = _in_broken_shards(index, readers)
+            chosen = [row for row in rows if broken[row] or index.ids[row] in self._subset]
+            for row in sorted(current.intersection(rows).difference(chosen)):
+                yield Check("unread", self._encoder, "", clip_id=index.ids[row])
+            rows = chosen
         for start in range(0, len(rows), BATCH):
             batch = rows[start : start + BATCH]
             bad = set()
@@ -235,6 +262,17 @@ class _SpaceCheck:
 
 def _chunk_name(array: str, key: tuple[int, ...]) -> str:
     return "/".join([array, "c", *map(str, key)])
+
+
+def _in_broken_shards(index: Index, readers: Mapping[str, ArrayReader]) -> NDArray[np.bool_]:
+    """For each index row, whether a shard that it names is missing or has no sound index."""
+    found = np.zeros(len(index), bool)
+    for name, reader in readers.items():
+        has_rows = index.column(f"{name}_rows") > 0
+        shard = index.column(f"{name}_start") // reader.geometry.shard_rows
+        broken = [number for number in np.unique(shard[has_rows]).tolist() if not reader.is_sound(number)]
+        found |= has_rows & np.isin(shard, broken)
+    return found
 
 
 def _unsound(

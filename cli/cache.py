@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import date
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,6 +14,7 @@ from emo.cli.cache_import import import_group
 from emo.cli.cache_options import (
     DEFAULT_CACHE,
     EXIT_DAMAGED,
+    EXIT_PARTIAL,
     cache_option,
     counted,
     json_option,
@@ -20,6 +22,9 @@ from emo.cli.cache_options import (
     size,
 )
 from emo.cli.cache_tools import diff, forget, gc, merge
+
+if TYPE_CHECKING:
+    from emo.cache import Verification
 
 LINES_AT_ONCE = 10_000
 
@@ -91,36 +96,80 @@ def _line(clip: dict[str, Any]) -> str:
     return f"{clip['space']}\t{clip['clip_id']}\t{clip['status']}\t{detail}"
 
 
+def _share(_context: click.Context, _option: click.Parameter, percent: str | None) -> float:
+    """The share that `5%` names; all of it where nothing was named."""
+    try:
+        return float(percent.removesuffix("%")) / 100 if percent else 1.0
+    except ValueError:
+        raise click.BadParameter(f"{percent!r} is no percentage such as 5%") from None
+
+
 @cache.command()
 @cache_option
 @click.option("--gone", multiple=True, metavar="ID", help="Prove that nothing is left of this clip.")
+@click.option(
+    "--read-data-subset",
+    "share",
+    metavar="PERCENT",
+    callback=_share,
+    help="Read this share of the records, such as 5%, and all that is not records.",
+)
+@click.option(
+    "--turn", type=int, help="Which share: turns in sequence read every record.  [default: one a day]"
+)
+@click.option("--requeue", "redo", is_flag=True, help="Let emo extract encode the damaged records again.")
 @json_option
 @click.pass_context
-def verify(context: click.Context, cache_path: Path | None, gone: tuple[str, ...], as_json: bool) -> None:
-    """Read everything and name what is not as it was written; exit 4 where there is any.
+def verify(
+    context: click.Context,
+    cache_path: Path | None,
+    gone: tuple[str, ...],
+    share: float,
+    turn: int | None,
+    redo: bool,
+    as_json: bool,
+) -> None:
+    """Read everything and name what is not as it was written.
+
+    Exit 4 where there is damage; 3 where all of it was requeued.
 
     \b
     Examples:
-      emo cache verify
+      emo cache verify --read-data-subset 5% --requeue
       emo cache verify --gone session1/anna_042 --json
     """
-    from emo.cache import Verification
+    from emo.cache import Verification, open_cache
+    from emo.cache.requeue import requeue
+    from emo.cache.subset import Subset
     from emo.cache.verify import checks
 
-    found = Verification()
-    for check in counted(checks(cache_path or DEFAULT_CACHE, gone), "checked"):
+    path, found = cache_path or DEFAULT_CACHE, Verification()
+    subset = Subset(share, date.today().toordinal() if turn is None else turn)
+    for check in counted(checks(path, gone, subset), "checked"):
         found.add(check)
+    if not as_json:
+        _tell(found, subset.turn)
+    requeued = requeue(open_cache(path, "a"), found) if redo and found.bad else []
+    clips = sorted({(check.encoder, check.clip_id) for check in requeued})
     if as_json:
-        print_json(found.to_json())
-    else:
-        for bad in found.bad:
-            clip = f"clip {bad.clip_id}  " if bad.clip_id else ""
-            click.echo(f"{bad.encoder or 'cache'}  {clip}{bad.file}: {bad.problem}")
-        for orphan in found.orphans:
-            click.echo(f"{orphan.file}: {orphan.problem} (not damage)")
-        click.echo(f"{found.records} records sound, {len(found.bad)} things damaged")
-    if found.bad:
+        print_json(found.to_json() | {"turn": subset.turn, "requeued": clips})
+    elif clips:
+        click.echo(f"{len(clips)} records requeued: run emo extract again")
+    if len(found.bad) > len(requeued):
         context.exit(EXIT_DAMAGED)
+    if found.bad:
+        context.exit(EXIT_PARTIAL)
+
+
+def _tell(found: Verification, turn: int) -> None:
+    for bad in found.bad:
+        clip = f"clip {bad.clip_id}  " if bad.clip_id else ""
+        click.echo(f"{bad.encoder or 'cache'}  {clip}{bad.file}: {bad.problem}")
+    for orphan in found.orphans:
+        click.echo(f"{orphan.file}: {orphan.problem} (not damage)")
+    click.echo(f"{found.records} records sound, {len(found.bad)} things damaged")
+    if found.unread:
+        click.echo(f"{found.share:.1%} of the records read: turn {turn}")
 
 
 for _verb in (diff, export_group, forget, gc, import_group, merge):

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 SCHEMA_VERSION = 1
+EXIT_PARTIAL = 3
 EXIT_DAMAGED = 4
 DEFAULT_CACHE = Path("features.zarr")
 

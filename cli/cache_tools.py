@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from emo.cli.cache_options import DEFAULT_CACHE, cache_option, json_option, print_json
+from emo.cli.cache_options import DEFAULT_CACHE, EXIT_PARTIAL, cache_option, json_option, print_json
 from emo.errors import ConfigError
 
 if TYPE_CHECKING:
     from emo.cache import FeatureCache
     from emo.cache.diff import Difference
-
-EXIT_PARTIAL = 3
 
 yes_option = click.option("--yes", is_flag=True, help="Do it; without, only say what would be done.")
 

@@ -52,13 +52,35 @@ def test_ls_lists_clips_and_failed_only_those_without_features(run, space):
 
 
 def test_verify_says_what_it_read(run):
-    assert json.loads(run("verify", "--json")) == {
+    assert json.loads(run("verify", "--json", "--turn", "3")) == {
         "schema_version": 1,
         "records": 8,
+        "share": 1.0,
         "bad": [],
         "orphans": [],
+        "turn": 3,
+        "requeued": [],
     }
     assert "8 records sound, 0 things damaged" in run("verify")
+
+
+def test_verify_reads_a_share_and_says_which(run):
+    found = [
+        json.loads(run("verify", "--json", "--read-data-subset", "25%", "--turn", str(turn)))
+        for turn in range(4)
+    ]
+    assert sum(one["records"] for one in found) == 8
+    assert [one["share"] for one in found] == [one["records"] / 8 for one in found]
+    share = f"{found[2]['records'] / 8:.1%}"
+    assert f"{share} of the records read: turn 2" in run("verify", "--read-data-subset", "25%", "--turn", "2")
+    today = json.loads(run("verify", "--json", "--read-data-subset", "25%"))
+    assert today["records"] == found[today["turn"] % 4]["records"]
+
+
+@pytest.mark.parametrize("share", ["0%", "101%", "some", "nan"])
+def test_verify_refuses_a_share_that_is_none(path, share):
+    result = CliRunner().invoke(command, ["verify", "--cache", str(path), "--read-data-subset", share])
+    assert result.exit_code != 0
 
 
 def test_verify_exits_4_and_names_the_damage(run, path, space):

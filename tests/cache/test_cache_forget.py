@@ -120,7 +120,7 @@ def test_compaction_keeps_canary_aliases_and_several_shards(path, space, make_re
     assert len(before) == 40
     assert_holds(found, make_records(10, seed=1) + records[10:])
     np.testing.assert_array_equal(found.read_canary()["frames"], np.ones((2, 6)))
-    assert verify_cache(path).to_json() == {"records": 30, "bad": [], "orphans": []}
+    assert verify_cache(path).to_json() == {"records": 30, "share": 1.0, "bad": [], "orphans": []}
     fill(found, make_records(5, first=50))
     assert verify_cache(path).records == 35
 

@@ -69,7 +69,7 @@ def test_a_golden_cache_reads_as_it_was_written(golden):
         for name, values in record.arrays.items():
             np.testing.assert_array_equal(space.read(clip_id, name), values)
     assert space.read_canary()["frames"].tolist() == [[1, 2, 3, 4], [5, 6, 7, 8]]
-    assert verify_cache(golden).to_json() == {"records": 4, "bad": [], "orphans": []}
+    assert verify_cache(golden).to_json() == {"records": 4, "share": 1.0, "bad": [], "orphans": []}
 
 
 def test_a_golden_cache_can_be_added_to(golden):
