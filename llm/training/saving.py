@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from emo.cache import fsops
 from emo.canonical import Json
 from emo.digests import sha256_file
+from emo.llm.weight_files import write_tensors
 
 FORMAT = 1
 KEPT = 3
@@ -51,7 +52,7 @@ class States:
         fsops.make_folder(part)
         for kind, values in tensors.items():
             if values:
-                _write_tensors(values, part / f"{kind}.safetensors")
+                write_tensors(values, part / f"{kind}.safetensors")
         _write_text(part / NUMBERS, json.dumps({"format": FORMAT, **numbers}, indent=1))
         sums = [f"{sha256_file(file)}  {file.name}\n" for file in sorted(part.iterdir())]
         _write_text(part / SUMS, "".join(sums))
@@ -134,10 +135,6 @@ def remove(folder: Path) -> None:
     """Remove a folder and what is in it; nothing where there is none."""
     if folder.exists():
         shutil.rmtree(folder)
-
-
-def _write_tensors(tensors: Mapping[str, Tensor], file: Path) -> None:
-    save_file({name: value.detach().cpu().contiguous() for name, value in tensors.items()}, file)
 
 
 def _write_text(file: Path, text: str) -> None:

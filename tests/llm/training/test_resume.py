@@ -10,6 +10,7 @@ import torch
 
 from emo.cache import fsops
 from emo.errors import ConfigError, NonFiniteLoss
+from emo.llm import weight_files
 from emo.llm.features import HeldFeatures
 from emo.llm.training import saving, stages, underway, validation
 from emo.llm.training.events import Resumed, StepDone
@@ -20,7 +21,8 @@ from emo.llm.training.runs import Manner, chosen_stages, run_stages
 
 SEAM = (
     *((fsops, name) for name in ("pwrite", "write", "fdatasync", "rename", "sync_folder", "ftruncate")),
-    *((saving, name) for name in ("save_file", "remove", "sha256_file")),
+    *((saving, name) for name in ("remove", "sha256_file")),
+    (weight_files, "save_file"),
     *((underway, name) for name in ("save_checkpoint", "put_in_place")),
     *((stages, name) for name in ("micro_loss", "validate")),
     (validation, "label_log_likelihoods"),
