@@ -184,6 +184,21 @@ def test_the_best_is_chosen(offers, kept):
     assert (best.step, weight.item()) == (kept, kept)
 
 
+def test_a_stage_that_goes_on_still_has_the_best_weights_of_before(course, stage):
+    """No step is left to take: what it ends with is what was kept, not what was last."""
+    last = replace(course, valid=())
+    training = StageTraining(last, "coarse", stage)
+    list(training.events())
+    state = training.state()
+    kept = {name: torch.full_like(value, 0.25) for name, value in state.weights.items()}
+    again = StageTraining(last, "coarse", stage)
+    again.load(replace(state, best=kept, best_step=1, best_loss=0.1))
+    assert again.state().best_step == 1
+    [done] = again.events()
+    assert done.kept_step == 1
+    assert all(value.equal(kept[name]) for name, value in course.model.trained().items())
+
+
 def test_an_answer_is_cut_where_the_recipe_says(course):
     [example] = draw_each(course.train[:1], StageConfig(tasks={"caption": 1.0}), MER2023, seed=0, epoch=0)
     whole = course.answer_ids(example)
