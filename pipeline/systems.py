@@ -35,7 +35,7 @@ from emo.llm.model import EmotionLlama
 from emo.llm.prompts import Prompt, template_named
 from emo.llm.scoring import label_log_likelihoods
 from emo.llm.training.record import RECORD, RunRecord
-from emo.llm.training.runs import has_features
+from emo.llm.training.split import has_features
 from emo.pipeline.answers import Answer
 from emo.pipeline.calibration import read_calibration
 from emo.run_clips import read_run_clips

@@ -32,7 +32,7 @@ from emo.llm.training.footprint import FROZEN, Memory, Shape, flops, memory, sha
 from emo.llm.training.forward import answer_tokens, clips_of
 from emo.llm.training.hardware import refuse_frozen_slices
 from emo.llm.training.plan import Micro, epoch_steps, micro_lengths
-from emo.llm.training.runs import texts_by_split
+from emo.llm.training.split import texts_by_split
 
 if TYPE_CHECKING:
     from emo.heads.loader import FeatureSpace

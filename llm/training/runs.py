@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import torch
 
@@ -19,7 +19,6 @@ from emo.clip import Clip
 from emo.config.hardware import HardwareConfig
 from emo.config.llm import LlmConfig
 from emo.errors import ConfigError
-from emo.heads.splits import split_clips
 from emo.llm.base import Base, directory_digest, load_base
 from emo.llm.build import new_model
 from emo.llm.card import CARD, Card, read_card, refuse_other_base, refuse_other_features
@@ -37,9 +36,9 @@ from emo.llm.training.hardware import prepare, refuse_frozen_slices
 from emo.llm.training.record import RunRecord, alone_in, identity
 from emo.llm.training.saving import remove
 from emo.llm.training.seen import clips_seen, note_beginning
+from emo.llm.training.split import texts_by_split
 from emo.llm.training.stopping import Stop
 from emo.llm.training.underway import STATES, RunUnderWay
-from emo.records import usable
 from emo.run_clips import write_run_clips
 
 if TYPE_CHECKING:
@@ -131,33 +130,6 @@ def run_llm(
         )
 
 
-def texts_by_split(
-    clips: Sequence[Clip],
-    texts: Sequence[ClipTexts],
-    spaces: Mapping[str, FeatureSpace],
-    config: LlmConfig,
-    *,
-    seed: int,
-) -> tuple[list[ClipTexts], list[ClipTexts]]:
-    """Texts of the clips to train on and to validate on, those with a usable feature."""
-    if not spaces and not config.text:
-        raise ConfigError(
-            "no features and no text: nothing to read in a clip. Give --features, or text: true."
-        )
-    splits = split_clips(
-        [clip for clip in clips if has_features(clip, spaces)], val_share=config.val_share, seed=seed
-    )
-    by_id = {text.clip_id: text if config.text else replace(text, text="") for text in texts}
-    train = [by_id[clip.clip_id] for clip in splits.train if clip.clip_id in by_id]
-    return train, [by_id[clip.clip_id] for clip in splits.val if clip.clip_id in by_id]
-
-
-def has_features(clip: Clip, spaces: Mapping[str, FeatureSpace]) -> bool:
-    """Whether any of the spaces has a usable record of the clip; True where there are no spaces to ask."""
-    infos = [space.info(clip.clip_id) for space in spaces.values()]
-    return not spaces or any(info is not None and usable(info.status) for info in infos)
-
-
 def run_stages(
     base: Base,
     features: Features,
@@ -186,56 +158,85 @@ def run_stages(
         )
     refuse_empty_stages(train, valid, config.stages, config.labels)
     manner, hardware = manner or Manner(), hardware or HardwareConfig()
-    mine = identity(
-        config,
-        seed=seed,
-        base_digest=base.digest,
-        sources=features.sources,
-        train=train,
-        valid=valid,
-        start=None if start is None or _is_in(start, out) else directory_digest(start),
-    )
+    given = _Given(base, features, train, valid, config, seed)
+    elsewhere = None if start is None or _is_in(start, out) else start
+    mine = given.identity(elsewhere)
     with alone_in(out) if crew.is_first else nullcontext():
         record = _record(out, mine, config, start, manner, writes=crew.is_first)
         over = [name for name in config.stages if name in record.done]
         beginning = out / over[-1] if over else start
-        begun = None if beginning is None else read_card(beginning)
-        if begun is not None and beginning is not None and not force:
-            refuse_other_features(begun, features.sources)
-            refuse_other_base(begun, beginning, base)
+        begun = None if beginning is None else given.card_of(beginning, force=force)
         model = new_model(base, features, [clip.clip_id for clip in train], config, seed=seed)
         fresh = () if beginning is None else load_weights(model, beginning)
         prepare(model, hardware, crew)
-        course = Course(
-            model=model,
-            features=features,
-            template=template_named(config.template),
-            labels=config.labels,
-            train=train,
-            valid=valid,
-            max_answer_tokens=config.max_answer_tokens,
-            official_text=config.official_text,
-            seed=seed,
-            crew=crew,
-        )
-        card = Card(
-            config=config,
-            dims=features.read([train[0].clip_id]).dims,
-            sources=features.sources,
-            base=base.reference,
-            base_digest=base.digest,
-            seed=seed,
-            start=None if begun is None else begun.origin or begun.start,
-        )
+        course, card = given.course(model, crew), given.card(begun)
         crew.barrier()  # every rank has read run.json before the first one writes it
         notes = record.begin(mine, config, _circumstances(model, hardware, crew), manner.options)
-        seen = clips_seen(train, valid, None if start is None or _is_in(start, out) else start)
+        seen = clips_seen(train, valid, elsewhere)
         if crew.is_first:
             note_beginning(out, seen)
         yield RunStarted(model.counts(), fresh)
         yield from RunUnderWay(course, card, record, manner.save_every, manner.stop).events(notes)
         if crew.is_first and record.is_finished:
             write_run_clips(out, seen)
+
+
+class _Given(NamedTuple):
+    """What decides the result of a run, beside the checkpoint that it begins with."""
+
+    base: Base
+    features: Features
+    train: Sequence[ClipTexts]
+    valid: Sequence[ClipTexts]
+    config: LlmConfig
+    seed: int
+
+    def identity(self, start: Path | None) -> dict[str, Json]:
+        """The run's identity; `start` is the checkpoint of another run that it begins with."""
+        return identity(
+            self.config,
+            seed=self.seed,
+            base_digest=self.base.digest,
+            sources=self.features.sources,
+            train=self.train,
+            valid=self.valid,
+            start=None if start is None else directory_digest(start),
+        )
+
+    def card_of(self, beginning: Path, *, force: bool) -> Card:
+        """The card of the checkpoint to begin with. Errors of a misfit as `run_stages`."""
+        card = read_card(beginning)
+        if not force:
+            refuse_other_features(card, self.features.sources)
+            refuse_other_base(card, beginning, self.base)
+        return card
+
+    def course(self, model: EmotionLlama, crew: Crew) -> Course:
+        """The fixed parts of the run."""
+        return Course(
+            model=model,
+            features=self.features,
+            template=template_named(self.config.template),
+            labels=self.config.labels,
+            train=self.train,
+            valid=self.valid,
+            max_answer_tokens=self.config.max_answer_tokens,
+            official_text=self.config.official_text,
+            seed=self.seed,
+            crew=crew,
+        )
+
+    def card(self, begun: Card | None) -> Card:
+        """The card of the run's checkpoints; `begun` is that of the one it began with."""
+        return Card(
+            config=self.config,
+            dims=self.features.read([self.train[0].clip_id]).dims,
+            sources=self.features.sources,
+            base=self.base.reference,
+            base_digest=self.base.digest,
+            seed=self.seed,
+            start=None if begun is None else begun.origin or begun.start,
+        )
 
 
 def _record(
