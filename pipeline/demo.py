@@ -22,6 +22,7 @@ from emo.evaluation.scored import Scored
 from emo.heads.runs import HeadRun, run_head, write_run
 from emo.labels import MER2023
 from emo.llm.recipe import load_recipe
+from emo.llm.training.events import StageEvent
 from emo.pipeline.answers import Answer
 from emo.pipeline.demo_result import DemoResult
 from emo.pipeline.demo_steps import (
@@ -70,6 +71,17 @@ def run_demo(out: Path, config: DemoConfig, *, jobs: int = 0, on_event: OnEvent 
         clips = rendered_clips(out, config, jobs, say)
     with clock.step("extract"):
         spaces = extracted_spaces(out, clips, config, jobs, say)
+    run, events = _trained(out, clips, spaces, config, clock, say)
+    result = _measured(out, clips, spaces, config, clock, say, run, events)
+    (out / "results.json").write_text(json.dumps(result.to_json(), indent=1) + "\n", encoding="utf-8")
+    write_report(result, out)
+    return result
+
+
+def _trained(
+    out: Path, clips: Sequence[Clip], spaces: dict[str, Space], config: DemoConfig, clock: Clock, say: OnEvent
+) -> tuple[HeadRun, list[StageEvent]]:
+    """The fusion head and the LLaMA stage, saved under `out`: the head's run and the stage's events."""
     with clock.step("heads"):
         run = _best_head(clips, spaces, config, say)
         write_run(run, out / "runs" / "head")
@@ -78,6 +90,20 @@ def run_demo(out: Path, config: DemoConfig, *, jobs: int = 0, on_event: OnEvent 
     with clock.step("llm"):
         recipe, folder = load_recipe(config.recipe), out / "runs" / "llm"
         events = list(train_on_base(clips, texts, spaces, base, recipe, folder, seed=config.seed, say=say))
+    return run, events
+
+
+def _measured(
+    out: Path,
+    clips: Sequence[Clip],
+    spaces: dict[str, Space],
+    config: DemoConfig,
+    clock: Clock,
+    say: OnEvent,
+    run: HeadRun,
+    events: Sequence[StageEvent],
+) -> DemoResult:
+    """The saved systems on test speakers, and each encoder alone."""
     test = [clip for clip in clips if clip.split == "test"]
     with clock.step("answers"):
         head, llm = load_system(out / "runs" / "head"), load_system(out / "runs" / "llm")
@@ -90,7 +116,7 @@ def run_demo(out: Path, config: DemoConfig, *, jobs: int = 0, on_event: OnEvent 
         say("answers", 1, 1, "")
     alone = _alone(out, clips, test, spaces, config, clock)
     fused = score_answers(test, head_answers, MER2023, seed=config.seed)
-    result = DemoResult(
+    return DemoResult(
         config=config,
         clips=test,
         head=fused,
@@ -106,9 +132,6 @@ def run_demo(out: Path, config: DemoConfig, *, jobs: int = 0, on_event: OnEvent 
         head_run=run,
         llm_events=events,
     )
-    (out / "results.json").write_text(json.dumps(result.to_json(), indent=1) + "\n", encoding="utf-8")
-    write_report(result, out)
-    return result
 
 
 def _best_head(clips: Sequence[Clip], spaces: dict[str, Space], config: DemoConfig, say: OnEvent) -> HeadRun:

@@ -11,7 +11,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -89,37 +89,57 @@ def extract(
     Raises ConfigError for unusable settings, CheckpointError where weights are missing.
     """
     started = time.monotonic()
-    chosen, ignored = clips_in(Path(clips)) if isinstance(clips, str | os.PathLike) else (clips, 0)
-    store = open_cache(cache, mode="a")
-    files = StatCache(Path(f"{os.fspath(cache)}.journal") / "media-digests.jsonl")
-    made = [make_encoder(name, preset=preset) for name in encoders]
-    plan = make_plan(
-        chosen,
-        made,
-        store,
-        files,
+    plan = _planned(
+        clips,
+        encoders,
+        cache,
+        preset,
         retry_failed=retry_failed,
         redo=redo,
         replace_changed=replace_changed,
-        ignored=ignored,
     )
     if on_plan:
         on_plan(plan)
     clock = {"plan": time.monotonic() - started, "decode": 0.0, "encode": 0.0, "write": 0.0}
+    work = () if dry_run else run_plan(plan, jobs=jobs, durability=durability, clock=clock)
+    result = _counted(plan, work, on_progress)
+    clock["total"] = time.monotonic() - started
+    return replace(result, seconds={name: round(value, 3) for name, value in clock.items()})
+
+
+def _planned(
+    clips: str | os.PathLike[str] | Sequence[Clip],
+    encoders: Sequence[str],
+    cache: str | os.PathLike[str],
+    preset: str,
+    **choices: bool,
+) -> ExtractPlan:
+    """What there is to do; `choices` as `make_plan` takes them."""
+    chosen, ignored = clips_in(Path(clips)) if isinstance(clips, str | os.PathLike) else (clips, 0)
+    store = open_cache(cache, mode="a")
+    files = StatCache(Path(f"{os.fspath(cache)}.journal") / "media-digests.jsonl")
+    made = [make_encoder(name, preset=preset) for name in encoders]
+    return make_plan(chosen, made, store, files, ignored=ignored, **choices)
+
+
+def _counted(
+    plan: ExtractPlan,
+    work: Iterable[ExtractProgress],
+    on_progress: Callable[[ExtractProgress], None] | None,
+) -> ExtractResult:
+    """The result of `work` on the plan, told of clip by clip."""
     done = elsewhere = 0
-    failed = list(plan.failed_before)
-    for progress in () if dry_run else run_plan(plan, jobs=jobs, durability=durability, clock=clock):
+    failed: list[Failure] = []
+    for progress in work:
         done, elsewhere = progress.done, progress.elsewhere
         failed += progress.failures
         if on_progress:
             on_progress(progress)
-    clock["total"] = time.monotonic() - started
     return ExtractResult(
-        clips=len(chosen),
-        stored=done - elsewhere - (len(failed) - len(plan.failed_before)),
+        clips=len(plan.clips),
+        stored=done - elsewhere - len(failed),
         already=plan.already + elsewhere,
-        failed=tuple(failed),
-        seconds={name: round(value, 3) for name, value in clock.items()},
+        failed=(*plan.failed_before, *failed),
     )
 
 
