@@ -1,4 +1,4 @@
-"""Files that `emo train-llm` reads, for tests that run it as a process of its own."""
+"""Files that `emo train-llm` reads, for tests that run it as a process of its own; features in a cache."""
 
 import json
 import os
@@ -7,11 +7,13 @@ import sys
 import time
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from emo.cache import open_cache
 from emo.clip import Clip
 from emo.corpora import write_manifest
+from emo.llm.features import CachedFeatures, slot_arrays
 from emo.records import Record
 
 RECIPE = """
@@ -116,3 +118,18 @@ def command(place):
         return end_of(process)
 
     return SimpleNamespace(start=start, wait_for_rows=wait_for_rows, end=end, end_of=end_of)
+
+
+@pytest.fixture
+def cached(batch, kit, tmp_path):
+    """The features in a cache, read by a thread while steps compute."""
+    spaces = {}
+    cache = open_cache(tmp_path / "cache", "a")
+    for name, values in batch.values.items():
+        space = cache.create(kit.spec(name))
+        array = "tokens" if name == "eva" else "utterance"
+        with space.writer("none") as writer:
+            for row, clip_id in enumerate(batch.clip_ids):
+                writer.put(Record(clip_id=clip_id, arrays={array: values[row].numpy().astype(np.float32)}))
+        spaces[name] = space
+    return CachedFeatures(spaces, slot_arrays(tuple(spaces)))

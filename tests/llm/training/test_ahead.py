@@ -4,34 +4,17 @@ import threading
 from dataclasses import replace
 from itertools import islice
 
-import numpy as np
 import pytest
 import torch
 
-from emo.cache import open_cache
 from emo.errors import CacheMiss
 from emo.labels import MER2023
-from emo.llm.features import CachedFeatures, HeldFeatures, slot_arrays
+from emo.llm.features import HeldFeatures
 from emo.llm.prompts import TEMPLATES
 from emo.llm.training.ahead import STEPS_AHEAD, reading_ahead
 from emo.llm.training.course import Course
 from emo.llm.training.forward import clips_of
 from emo.llm.training.plan import Cursor, steps_from
-from emo.records import Record
-
-
-@pytest.fixture
-def cached(batch, kit, tmp_path):
-    spaces = {}
-    cache = open_cache(tmp_path / "cache", "a")
-    for name, values in batch.values.items():
-        space = cache.create(kit.spec(name))
-        array = "tokens" if name == "eva" else "utterance"
-        with space.writer("none") as writer:
-            for row, clip_id in enumerate(batch.clip_ids):
-                writer.put(Record(clip_id=clip_id, arrays={array: values[row].numpy().astype(np.float32)}))
-        spaces[name] = space
-    return CachedFeatures(spaces, slot_arrays(tuple(spaces)))
 
 
 @pytest.fixture
