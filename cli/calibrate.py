@@ -8,6 +8,8 @@ from typing import Any
 import click
 
 from emo.cli.console import print_json, quieten_transformers
+from emo.cli.device_option import refuse_absent
+from emo.cli.labelled import refuse_unlabelled
 from emo.cli.model_options import model_options
 
 
@@ -45,10 +47,13 @@ def calibrate(
     from emo.pipeline.predict import spaces_of
     from emo.pipeline.systems import load_system
 
+    refuse_absent(loading["device"])
+    clips, _ = clips_in(Path(manifest))
+    refuse_unlabelled(manifest, clips)
     quieten_transformers()
     system = load_system(Path(model), force=force, calibrated=False, **loading)
     spaces = spaces_of(system, open_cache(cache), force=force)
-    fitted = run(system, clips_in(Path(manifest))[0], spaces, bias=bias, seed=seed)
+    fitted = run(system, clips, spaces, bias=bias, seed=seed)
     write_calibration(Path(model), fitted.calibration, system.labels, fitted.to_json())
     if as_json:
         print_json({"model": model, "temperature": fitted.calibration.temperature, **fitted.to_json()})

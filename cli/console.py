@@ -95,11 +95,13 @@ def print_json(payload: dict[str, object]) -> None:
 
 
 def quieten_transformers() -> None:
-    """No bars and no warnings of transformers and peft between ours."""
+    """No bars and no warnings of transformers, peft and the hub's client between ours."""
     import warnings
 
+    from huggingface_hub.utils import logging as hub
     from transformers.utils import logging
 
+    hub.set_verbosity_error()
     logging.disable_progress_bar()
     logging.set_verbosity_error()
     for package in ("transformers", "peft"):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from emo.cli.console import print_json, quieten_transformers, voice
+from emo.cli.labelled import of_split
 from emo.cli.model_options import loaded, model_options, note_unknown
 from emo.errors import ConfigError
 
@@ -75,9 +76,7 @@ def evaluate(
         raise ConfigError("a published figure knows no abstaining. Leave out --abstain-below or --recipe.")
     published = load_published(recipe) if recipe else None
     chosen = split or ("all" if published else "test")
-    clips = [clip for clip in clips_in(Path(manifest))[0] if chosen in ("all", clip.split)]
-    if not clips:
-        raise ConfigError(f"{manifest}: no clips in split {chosen!r}. `--split all` takes every clip.")
+    clips = of_split(manifest, clips_in(Path(manifest))[0], chosen)
     system = loaded(model, loading, force=force)
     spaces = spaces_of(system, open_cache(cache), force=force)
     note_unknown(voice(ctx), system, spaces)

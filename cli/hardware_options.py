@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from emo.cli.device_option import device_option
+
 if TYPE_CHECKING:
     from emo.config.hardware import HardwareConfig
 
 _OPTIONS = (
-    click.option("--device", default="cpu", show_default=True, help="cpu, cuda or cuda:N."),
+    device_option(),
     click.option(
         "--dtype",
         type=click.Choice(["float32", "bfloat16", "float16"]),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from emo.cli.console import print_json, quieten_transformers, voice
+from emo.cli.labelled import refuse_unlabelled
 from emo.cli.model_options import loaded, model_options
 from emo.config.llm import TinyBaseConfig
 
@@ -76,7 +77,7 @@ def tiny_base(
         print_json({"out": out, "clips": len(texts), "steps": steps, "seed": seed, "loss": loss})
     else:
         click.echo(f"{out}: a tiny LLaMA that has read {len(texts)} training clips.")
-        click.echo(f"Next: emo train-llm --base {out}")
+        click.echo(f"Next: emo train-llm --manifest {manifest} --base {out}")
 
 
 def _training_texts(manifest: Path, merr: Path, seed: int) -> list[ClipTexts]:
@@ -87,7 +88,9 @@ def _training_texts(manifest: Path, merr: Path, seed: int) -> list[ClipTexts]:
     from emo.pipeline.merr_texts import read_texts
 
     share = load_recipe("tiny").val_share
-    splits = split_clips(clips_in(manifest)[0], val_share=share, seed=seed)
+    clips, _ = clips_in(manifest)
+    refuse_unlabelled(str(manifest), clips)
+    splits = split_clips(clips, val_share=share, seed=seed)
     return read_texts(merr, splits.train)
 
 

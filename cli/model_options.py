@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from emo.cli.device_option import device_option, refuse_absent
+
 if TYPE_CHECKING:
     from emo.cache import Space
     from emo.cli.console import Voice
@@ -22,7 +24,7 @@ _OPTIONS = (
         "--cache", type=click.Path(), default="features.zarr", show_default=True, help="The feature store."
     ),
     click.option("--base", help="Where the LLaMA is now.  [default: where it was in training]"),
-    click.option("--device", default="cpu", show_default=True, help="cpu, cuda or cuda:N."),
+    device_option(),
     click.option(
         "--dtype",
         type=click.Choice(["float32", "bfloat16", "float16"]),
@@ -52,6 +54,7 @@ def loaded(model: str, loading: dict[str, Any], *, force: bool, decoding: Decodi
 
     from emo.pipeline.systems import REASONS, load_system
 
+    refuse_absent(loading["device"])
     return load_system(Path(model), force=force, decoding=decoding or REASONS, **loading)
 
 

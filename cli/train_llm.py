@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 import click
 
 from emo.cli.console import Voice, print_json, quieten_transformers, voice
+from emo.cli.device_option import refuse_absent
 from emo.cli.hardware_options import hardware_options
+from emo.cli.labelled import refuse_unlabelled
 
 if TYPE_CHECKING:
     from emo.config.hardware import HardwareConfig
@@ -91,6 +93,8 @@ def train_llm(
     """
     from emo.llm.training.launch import is_first_rank, is_rank, run_as_ranks
 
+    if not dry_run:
+        refuse_absent(hardware.device, cards=hardware.gpus)
     if hardware.gpus > 1 and not is_rank() and not dry_run:
         ctx.exit(run_as_ranks(sys.argv[1:], hardware.gpus))
     if not is_first_rank():
@@ -125,6 +129,7 @@ def train_llm(
     clips, _ = clips_in(Path(manifest))
     texts = read_texts(merr_folder(manifest, merr), clips, named)
     clips = with_known_labels(clips, texts)
+    refuse_unlabelled(manifest, clips)
     spaces = {} if features == "none" else spaces_named(open_cache(Path(cache)), features)
     if dry_run:
         expected = forecast(clips, texts, spaces, base, config, seed=seed, hardware=hardware)
