@@ -32,6 +32,8 @@ from emo.llm.tokens import TextCodec
 from emo.llm.training.events import BaseProgress
 from emo.llm.training.plan import group_by_length
 from emo.llm.training.schedule import WarmupCosine
+from emo.llm.training.seen import clips_seen, note_beginning
+from emo.run_clips import write_run_clips
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -48,7 +50,8 @@ def make_tiny_base(
     out: Path,
     config: TinyBaseConfig,
 ) -> Iterator[BaseProgress]:
-    """Write a LLaMA and its tokenizer, trained on `texts`, into the folder `out`; yields as it goes.
+    """Write a LLaMA and its tokenizer, trained on `texts`, into the folder `out`; yields as it goes. Its
+    clips.json names the clips of the texts.
 
     The same texts and config give the same weights on one machine; the global random state is left as it
     was. A folder that holds the base of these documents and this config already is kept. ConfigError where
@@ -60,6 +63,9 @@ def make_tiny_base(
     documents = list(writer.documents(count, np.random.default_rng([config.seed, 1])))
     yield BaseProgress("documents", count, count)
     digest = sha256_json([asdict(document) for document in documents])
+    out.mkdir(parents=True, exist_ok=True)
+    seen = clips_seen(texts, (), None)
+    note_beginning(out, seen)
     if _made_of(out, config) == digest:
         return
     words = ["".join((*document.prompt, " ", document.answer)) for document in documents]
@@ -74,6 +80,7 @@ def make_tiny_base(
         yield BaseProgress("pre-training", len(losses), config.steps, loss)
     facts = {"loss": float(np.mean(losses[-LOSSES_IN_CARD:])), "documents": digest}
     _save(llama, tokenizer, out, config, facts)
+    write_run_clips(out, seen)
 
 
 def _made_of(folder: Path, config: TinyBaseConfig) -> object:
@@ -172,7 +179,6 @@ def _save(
     config: TinyBaseConfig,
     facts: Mapping[str, object],
 ) -> None:
-    out.mkdir(parents=True, exist_ok=True)
     llama.save_pretrained(out)  # type: ignore[operator]
     tokenizer.save_pretrained(out)
     card = {

@@ -16,6 +16,7 @@ from emo.llm.tiny.base import CARD, make_tiny_base
 from emo.llm.tiny.documents import ClueWriter
 from emo.llm.tiny.tokenizer import train_tokenizer
 from emo.llm.training.events import BaseProgress
+from emo.run_clips import NAME, runs_with
 
 
 @pytest.fixture
@@ -40,6 +41,19 @@ def test_a_base_of_the_same_documents_is_kept(texts, tiny_settings, tmp_path):
     assert "pre-training" in phases(texts)
     assert phases(texts) == {"documents"}
     assert "pre-training" in phases([replace(text, text="It rains.") for text in texts])
+
+
+def test_it_names_the_clips_whose_texts_it_has_read(texts, tiny_settings, tmp_path):
+    ids = sorted(text.clip_id for text in texts)
+
+    def make(texts):
+        list(make_tiny_base(texts, MER2023, tmp_path / "base", tiny_settings))
+        return dict(runs_with(tmp_path, ids))
+
+    assert make(texts) == {tmp_path / "base": ids}
+    (tmp_path / "base" / NAME).unlink()
+    assert make(texts) == {tmp_path / "base": ids}
+    assert make(sorted(texts, key=lambda text: text.clip_id)[1:]) == {tmp_path / "base": ids[1:]}
 
 
 def test_the_same_seed_gives_the_same_weights(texts, tiny_settings, tmp_path):
