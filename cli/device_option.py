@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any
 
 import click
 
@@ -16,23 +15,17 @@ from emo.errors import ConfigError
 _KNOWN = re.compile(r"cpu|cuda(:\d+)?")
 
 
-class DeviceName(click.ParamType):
-    """`cpu`, `cuda` or `cuda:N`, as text; anything else is a usage error."""
-
-    name = "text"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """`value` as it is, where it names a device."""
-        if not _KNOWN.fullmatch(str(value)):
-            self.fail(f"{value!r} is none of cpu, cuda, cuda:N.", param, ctx)
-        return str(value)
-
-
 def device_option() -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """The option, for a command that gets `device`."""
+    """The option, for a command that gets `device`; another word than those it names is a usage error."""
     return click.option(
-        "--device", type=DeviceName(), default="cpu", show_default=True, help="cpu, cuda or cuda:N."
+        "--device", default="cpu", show_default=True, callback=_known, help="cpu, cuda or cuda:N."
     )
+
+
+def _known(_ctx: click.Context, _parameter: click.Parameter, device: str) -> str:
+    if not _KNOWN.fullmatch(device):
+        raise click.BadParameter(f"{device!r} is none of cpu, cuda, cuda:N.")
+    return device
 
 
 def refuse_absent(device: str, *, cards: int = 1) -> None:
