@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -72,6 +72,7 @@ def predict(
     """
     from emo.config.decoding import Decoding
     from emo.pipeline.answer_file import AnswerFile
+    from emo.pipeline.answer_identity import DIGITS, clip_digest, run_digest
     from emo.pipeline.predict import clips_named, prepare
     from emo.pipeline.systems import answer_all
 
@@ -82,49 +83,49 @@ def predict(
     quieten_transformers()
     chosen = clips_named(clips, text)
     system = loaded(model, loading, force=force, decoding=Decoding(**decoding))
-    run = _run_digest(Path(model), abstain_below=abstain_below, reasons=not no_reasons, **decoding)
-    with AnswerFile(Path(out), run) if out else nullcontext() as file:
-        done = file.done if file is not None else frozenset()
+    with AnswerFile(Path(out)) if out else nullcontext() as file, voice(ctx).steps() as steps:
+        ready = prepare(
+            system,
+            chosen,
+            cache,
+            force=force,
+            jobs=jobs,
+            on_progress=lambda event: steps.show("extract", event.done, event.total, event.clip_id),
+        )
+        steps.close()
+        note_unknown(voice(ctx), system, ready.spaces)
+        if stream:
+            _read_along(ready, abstain_below)
+            return
+        run = run_digest(
+            Path(model),
+            ready.spaces,
+            base=loading["base"],
+            force=force,
+            dtype=loading["dtype"],
+            abstain_below=abstain_below,
+            reasons=not no_reasons,
+            **decoding,
+        )
+        inputs = {clip.clip_id: clip_digest(clip, ready.spaces)[:DIGITS] for clip in chosen}
+        done = file.go_on(run, inputs) if file is not None else frozenset()
         todo = [clip for clip in chosen if clip.clip_id not in done]
         if done:
             voice(ctx).note(f"{len(chosen) - len(todo)} of {len(chosen)} clips are answered in {out}")
-        with voice(ctx).steps() as steps:
-            ready = prepare(
-                system,
-                todo,
-                cache,
-                force=force,
-                jobs=jobs,
-                on_progress=lambda event: steps.show("extract", event.done, event.total, event.clip_id),
-            )
-            steps.close()
-            note_unknown(voice(ctx), system, ready.spaces)
-            if stream:
-                _read_along(ready, abstain_below)
-                return
-            answers = answer_all(system, ready.clips, ready.spaces, reasons=not no_reasons)
-            for number, answer in enumerate(answers, start=1):
-                shown = answer.unless_below(abstain_below)
-                row = {"schema_version": SCHEMA_VERSION, "run": run, **shown.to_json()}
-                if file is not None:
-                    file.write(row)
-                    steps.show("answers", number, len(todo), shown.clip_id)
-                if as_json:
-                    click.echo(json.dumps(row, ensure_ascii=False))
-                elif file is None:
-                    click.echo("\n".join(_lines(shown)))
-            if embeddings:
-                _store(steps, ready, chosen, Path(model), embeddings)
-
-
-def _run_digest(model: Path, **settings: object) -> str:
-    """What tells these answers from those of other weights or settings: 16 hex digits."""
-    from emo.canonical import Json, sha256_json
-    from emo.pipeline.calibration import FILE, weight_digests
-
-    calibrated = (model / FILE).read_text(encoding="utf-8") if (model / FILE).exists() else ""
-    decides = {"weights": weight_digests(model), "calibration": calibrated, **settings}
-    return sha256_json(cast(Json, decides))[:16]
+        answers = answer_all(system, todo, ready.spaces, reasons=not no_reasons)
+        for number, answer in enumerate(answers, start=1):
+            shown = answer.unless_below(abstain_below)
+            given = {"run": run, "input": inputs[shown.clip_id]}
+            row = {"schema_version": SCHEMA_VERSION, **given, **shown.to_json()}
+            if file is not None:
+                file.write(row)
+                steps.show("answers", number, len(todo), shown.clip_id)
+            if as_json:
+                click.echo(json.dumps(row, ensure_ascii=False))
+            elif file is None:
+                click.echo("\n".join(_lines(shown)))
+        if embeddings:
+            _store(steps, ready, chosen, Path(model), embeddings)
 
 
 def _lines(answer: Answer) -> Iterator[str]:

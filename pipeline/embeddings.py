@@ -11,9 +11,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from emo.cache import FeatureCache, Space
-from emo.canonical import Json, sha256_json
+from emo.canonical import Json
 from emo.clip import Clip
 from emo.llm.embeddings import prompt_embeddings
+from emo.pipeline.answer_identity import clip_digest
 from emo.pipeline.calibration import weight_digests
 from emo.pipeline.systems import LlamaSystem, batches
 from emo.records import Record
@@ -59,7 +60,7 @@ def store_embeddings(
     A clip whose embedding is there, made of the same words and features, is not read again.
     """
     space = cache.create(embeddings_spec(system, folder, spaces))
-    inputs = {clip.clip_id: _input(clip, spaces) for clip in clips}
+    inputs = {clip.clip_id: bytes.fromhex(clip_digest(clip, spaces)) for clip in clips}
     missing = [clip for clip in clips if not _stored(space, clip.clip_id, inputs[clip.clip_id])]
     with space.writer() as sink:
         for part, batch in batches(system, missing, spaces):
@@ -69,15 +70,6 @@ def store_embeddings(
                 arrays = {"utterance": answer[row], "prefix": prefix[row]}
                 sink.put(Record(clip_id=clip.clip_id, arrays=arrays, input_sha256=inputs[clip.clip_id]))
                 yield clip.clip_id
-
-
-def _input(clip: Clip, spaces: Mapping[str, Space]) -> bytes:
-    """Digest of what a clip's embedding is made of: its words, and what its features were made of."""
-    infos = {name: space.info(clip.clip_id) for name, space in spaces.items()}
-    used: dict[str, Json] = {
-        name: [info.status, info.input_sha256.hex()] for name, info in infos.items() if info is not None
-    }
-    return bytes.fromhex(sha256_json({"text": clip.text, "features": used}))
 
 
 def _stored(space: Space, clip_id: str, made_of: bytes) -> bool:

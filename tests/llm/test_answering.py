@@ -1,6 +1,7 @@
 """A trained folder answers: predict, calibrate and evaluate from cached features, as a user types them."""
 
 import json
+import shutil
 import sys
 from dataclasses import replace
 
@@ -242,11 +243,41 @@ def test_an_answer_file_goes_on_where_it_stopped(stored):
     told = typed(predict, stored, manifest, "--out", str(out))
     assert out.read_bytes() == whole
     assert "20 of 36 clips are answered" in told.stderr
-    with pytest.raises(ConfigError, match="other weights or settings"):
+    with pytest.raises(ConfigError, match="other weights, settings or features"):
         typed(predict, stored, manifest, "--out", str(out), "--temperature", "0.5")
     out.write_bytes(b"{}\n" + whole)
     with pytest.raises(ConfigError, match="line 1 is no answer"):
         typed(predict, stored, manifest, "--out", str(out))
+
+
+def test_an_answer_file_is_of_one_precision_llama_and_words_and_of_the_same_features(stored, batch):
+    write_manifest(stored / "few.jsonl", read_manifest(stored / "manifest.jsonl")[:3])
+    manifest, out = str(stored / "few.jsonl"), str(stored / "answers.jsonl")
+
+    def answer(*words):
+        return typed(predict, stored, manifest, "--out", out, "--no-reasons", *words)
+
+    answer()
+    with pytest.raises(ConfigError, match="other weights, settings or features"):
+        answer("--dtype", "bfloat16")
+    shutil.copytree(stored / "base", stored / "other")
+    config = json.loads((stored / "other" / "config.json").read_text())
+    (stored / "other" / "config.json").write_text(json.dumps({**config, "rms_norm_eps": 1e-3}))
+    with pytest.raises(ConfigError, match="other weights, settings or features"):
+        answer("--base", str(stored / "other"), "--force")
+    assert "3 of 3 clips are answered" in answer().stderr
+    clips = read_manifest(stored / "few.jsonl")
+    write_manifest(stored / "few.jsonl", [*clips[:2], replace(clips[2], text="Other words.")])
+    with pytest.raises(ConfigError, match=f"line 3: .*{clips[2].clip_id}"):
+        answer()
+    write_manifest(stored / "few.jsonl", clips)
+    store = open_cache(stored / "features.zarr", "a")
+    source = batch.sources["hubert"]
+    with store.space(source.spec).writer("none") as sink:
+        values = batch.values["hubert"][1].numpy().astype("float16")
+        sink.put(Record(clip_id=clips[0].clip_id, arrays={source.array: values}, input_sha256=b"1" * 32))
+    with pytest.raises(ConfigError, match=f"line 1: .*{clips[0].clip_id}"):
+        answer()
 
 
 def test_a_stream_reads_as_the_answers_do(stored):
