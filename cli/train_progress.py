@@ -91,7 +91,10 @@ def follow(
                     stages[event.stage] = {
                         "kept_step": event.kept_step,
                         "validation_weighted_f1": event.weighted_f1,
+                        **({"note": event.note} if event.note else {}),
                     }
+                    if event.note:
+                        speaker.note(f"{event.stage}: {event.note}")
                 case Stopped():
                     raise Interrupted(_stopped_line(event, out))
     summary |= {"steps": pace.steps, "tokens": pace.tokens, "seconds": round(pace.seconds, 3)}

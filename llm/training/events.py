@@ -38,12 +38,13 @@ class Validated:
 
 @dataclass(frozen=True, slots=True)
 class StageDone:
-    """The stage is over and the model holds the weights of `kept_step`."""
+    """The stage is over and the model holds the weights of `kept_step`; `note` says what is amiss."""
 
     stage: str
     steps: int
     kept_step: int
     weighted_f1: float | None
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,7 +73,8 @@ class StageTraining:
                     yield self._train_step(*next(plan))
                     self._step_by.refuse_to_go_on()
         self._best.restore(self._trained)
-        yield StageDone(name, config.steps, self._best.step or config.steps, self._best.score)
+        kept = self._best.step or config.steps
+        yield StageDone(name, config.steps, kept, self._best.score, self._doubt())
 
     @property
     def owes_validation(self) -> bool:
@@ -146,6 +147,12 @@ class StageTraining:
         if self._course.crew.any(bool(self._stop.reason)):
             self._stop.ask("another rank was asked to stop")
         self._stop.check()
+
+    def _doubt(self) -> str:
+        """What is to be said against the weights that are kept, where nothing speaks for them."""
+        if self._best.step or not self.progress.validated:
+            return ""
+        return "no validation loss was finite, so nothing was chosen: these are the last weights"
 
     def _validate(self) -> Validated:
         step = self.progress.step

@@ -51,6 +51,13 @@ def test_the_summary_says_what_this_process_did(tmp_path):
     assert summary["stages"] == {"coarse": {"kept_step": 4, "validation_weighted_f1": 0.5}}
 
 
+def test_a_stage_that_chose_nothing_is_told_of(tmp_path, capsys):
+    events = [STARTED, step("coarse", 4), StageDone("coarse", 4, 4, None, "nothing was chosen")]
+    summary = follow(Voice(), events, CONFIG, tmp_path)
+    assert summary["stages"]["coarse"]["note"] == "nothing was chosen"
+    assert "coarse: nothing was chosen" in capsys.readouterr().err
+
+
 def test_notes_name_refused_clips_changes_and_the_place(tmp_path, capsys):
     refused = step("fine", 2, loss=math.nan, refused=("clip7", "clip9"))
     events = [STARTED, Resumed("fine", 1, ("dtype was x before and is y now",)), refused]

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from itertools import islice
 
+import numpy as np
 import pytest
 import torch
 
@@ -14,7 +15,7 @@ from emo.llm.packing.balance import imbalance, shares
 from emo.llm.prompts import TEMPLATES
 from emo.llm.training.course import Course
 from emo.llm.training.forward import clips_of
-from emo.llm.training.plan import Cursor, epoch_steps, micro_lengths, steps_from
+from emo.llm.training.plan import Cursor, epoch_steps, group_by_length, micro_lengths, steps_from
 
 
 @pytest.fixture
@@ -105,3 +106,12 @@ def test_slots_take_as_many_tokens_as_their_projectors_make(kit):
     for slot, projector in projectors.items():
         shape = shapes["eva" if slot.startswith("eva") else slot]
         assert slot_tokens(slot, shape) == projector(torch.zeros(1, *shape)).shape[1]
+
+
+def test_grouping_loses_nothing_and_narrows_a_batch():
+    rng = np.random.default_rng(0)
+    items = [int(length) for length in rng.integers(10, 200, size=130)]
+    batches = list(group_by_length(items, 8, lambda item: item, np.random.default_rng(1)))
+    assert sorted(item for batch in batches for item in batch) == sorted(items)
+    padded = sum(max(batch) * len(batch) for batch in batches)
+    assert sum(items) / padded > 0.85

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from math import inf, nan
 
 import numpy as np
 import pytest
@@ -17,7 +18,6 @@ from emo.llm.prompts import TEMPLATES
 from emo.llm.training.course import Course
 from emo.llm.training.events import StageDone, StepDone, Validated
 from emo.llm.training.optimiser import CarefulStep
-from emo.llm.training.plan import group_by_length
 from emo.llm.training.runs import RunStarted, chosen_stages, run_stages
 from emo.llm.training.schedule import WarmupCosine
 from emo.llm.training.stages import train_stage
@@ -127,6 +127,20 @@ def test_the_best_weights_are_kept_not_the_last(course, config, monkeypatch):
     assert all(torch.equal(value, seen[1][name]) for name, value in weights(course.model).items())
 
 
+@pytest.mark.parametrize(("losses", "kept", "told"), [((nan, inf), 2, True), ((1.0, nan), 1, False)])
+def test_a_stage_whose_validation_was_never_finite_says_so(course, config, monkeypatch, losses, kept, told):
+    marks = iter([(loss, 0.5) for loss in losses])
+    monkeypatch.setattr("emo.llm.training.stages.validate", lambda *_: next(marks))
+    stage = replace(config.stages["coarse"], steps=2, validate_every=1)
+    *_, done = train_stage(course, "coarse", stage)
+    assert (done.kept_step, "no validation loss was finite" in done.note) == (kept, told)
+
+
+def test_a_stage_without_validation_has_nothing_to_say(course, config):
+    *_, done = train_stage(replace(course, valid=()), "coarse", config.stages["coarse"])
+    assert done.note == ""
+
+
 def test_validation_draws_the_same_questions_every_time(course, config):
     first, again = (validate(course, config.stages["coarse"], Stop()) for _ in range(2))
     assert first == again
@@ -200,15 +214,6 @@ def test_tasks_come_in_their_shares(texts):
     epochs = [draw_epoch(texts, stage, MER2023, seed=0, epoch=epoch) for epoch in range(40)]
     drawn = [example.task for epoch in epochs for example in epoch]
     assert drawn.count("emotion") / len(drawn) == pytest.approx(0.75, abs=0.04)
-
-
-def test_grouping_loses_nothing_and_narrows_a_batch():
-    rng = np.random.default_rng(0)
-    items = [int(length) for length in rng.integers(10, 200, size=130)]
-    batches = list(group_by_length(items, 8, lambda item: item, np.random.default_rng(1)))
-    assert sorted(item for batch in batches for item in batch) == sorted(items)
-    padded = sum(max(batch) * len(batch) for batch in batches)
-    assert sum(items) / padded > 0.85
 
 
 def test_the_schedule_is_the_official_one():
