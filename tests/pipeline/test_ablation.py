@@ -7,7 +7,7 @@ import pytest
 
 from emo.config.demo import DemoConfig
 from emo.config.llm import TinyBaseConfig
-from emo.llm.checkpoint import read_card
+from emo.llm.card import read_card
 from emo.pipeline.ablation import SETS, run_ablation
 from emo.pipeline.ablation_figure import ablation_figure
 
