@@ -151,12 +151,13 @@ class _Bar:
 def _bar() -> Progress:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.table import Column
 
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
-        TimeRemainingColumn(),
+        TimeRemainingColumn(table_column=Column(min_width=7, no_wrap=True)),
         TextColumn("{task.fields[note]}", style="dim"),
         console=Console(stderr=True),
     )
