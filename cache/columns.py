@@ -149,18 +149,17 @@ def read_chunk(paths: SpacePaths, column: Column, chunk: int, count: int) -> byt
 
 def read_column(paths: SpacePaths, column: Column, digest: Digest) -> NDArray[Any]:
     """All published values of an index array, checked against its digest."""
-    parts, crc = [], 0
+    bodies, crc = [], 0
     for chunk, count in _chunk_counts(digest.length):
-        body = read_chunk(paths, column, chunk, count)
-        crc = crc32c(body, crc)
-        parts.append(column.values(body, count))
+        bodies.append((read_chunk(paths, column, chunk, count), count))
+        crc = crc32c(bodies[-1][0], crc)
     if crc != digest.crc:
         raise DamagedFile(
             paths.folder / column.name,
             f"{digest.length} values do not match the checksum that the space keeps of them: a chunk is "
             "stale or in another's place. Restore the folder from a copy.",
         )
-    return np.concatenate(parts) if parts else column.values(b"", 0)
+    return np.concatenate([column.values(body, count) for body, count in bodies or [(b"", 0)]])
 
 
 def _chunk_counts(length: int) -> Iterator[tuple[int, int]]:

@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 from crc32c import crc32c
 
 from emo.cache.damage import DamagedFile
+from emo.cache.paths import METADATA
 from emo.canonical import canonical_json
 from emo.errors import FormatError
 
@@ -49,8 +50,11 @@ def checked(data: bytes, path: Path) -> Document:
 
 
 def check_format(attributes: Mapping[str, Any], path: Path) -> None:
-    """FormatError where the root group was written by another format than this release reads."""
+    """FormatError where the root group was written by another format than this release reads; DamagedCache
+    where these are not the attributes of a root."""
     found = attributes.get("emo:format")
+    if found is None or (found == FORMAT and "spaces" not in attributes):
+        raise DamagedFile(path / METADATA, "not that of a cache's root. Restore it from a copy.")
     if found != FORMAT:
         raise FormatError(
             f"{path} is of cache format {found}; this release reads format {FORMAT}. "

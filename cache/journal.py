@@ -1,9 +1,9 @@
 """Journals: the lines that make a record exist before the index knows it.
 
 A journal belongs to one writer. Each line is `<crc32c, 8 hex> <canonical JSON>` with a sequence number;
-the first is a header with the fingerprint. A last line without its newline was torn by a kill and never
-acknowledged; any other line that is not sound, or a gap in the numbers, is damage. Knows nothing of the
-index or of shards.
+the first is a header with the fingerprint, there before the file has its name. A last line without its
+newline was torn by a kill and never acknowledged; any other line that is not sound, or a gap in the numbers,
+is damage. Knows nothing of the index or of shards.
 """
 
 from __future__ import annotations
@@ -135,12 +135,26 @@ def read_tail(path: Path, fingerprint: str, mark: Mark) -> tuple[list[Row], Mark
     if size < mark.bytes:
         raise _damage(path, mark.lines, f"{size} bytes are left of at least {mark.bytes}")
     rows = []
-    lines = data[: data.rfind(b"\n") + 1].split(b"\n")[:-1]
+    *lines, torn = data.split(b"\n")
+    if torn and (mark.lines + len(lines) == 0 or _was_whole(torn)):
+        raise _damage(path, mark.lines + len(lines), "it does not end as it did")
     for seq, line in enumerate(lines, start=mark.lines):
         row = _read_line(path, line, seq, fingerprint)
         if row is not None:
             rows.append(row)
     return rows, Mark(mark.bytes + sum(len(line) + 1 for line in lines), mark.lines + len(lines))
+
+
+def _was_whole(torn: bytes) -> bool:
+    """Whether a last line without a newline is a sound one and a byte more: a kill leaves less than a line.
+
+    A zero there is what a crash of the machine leaves of a byte that was not synced.
+    """
+    try:
+        decode_line(torn[:-1])
+    except ValueError:
+        return False
+    return torn[-1] != 0
 
 
 def _read_line(path: Path, line: bytes, seq: int, fingerprint: str) -> Row | None:

@@ -86,6 +86,10 @@ def test_files_that_change_places_are_noticed(cache, space):
         (folder / "clip_id/zarr.json", folder / "status/zarr.json"),
         (folder / "zarr.json", cache / other.name / "zarr.json"),
         (cache / "hubert/zarr.json", cache / "mae/zarr.json"),
+        (cache / "zarr.json", folder / "zarr.json"),
+        (cache / "zarr.json", cache / "mae/zarr.json"),
+        (folder / "input_sha256/c/0/0", folder / "clip_id/c/0"),
+        (folder / "frames/c/0/0", folder / "utterance/c/0/0"),
     ]
     missed = []
     for one, two in pairs[:4] + pairs[5:]:
