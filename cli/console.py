@@ -101,7 +101,7 @@ def quieten_transformers() -> None:
     from huggingface_hub.utils import logging as hub
     from transformers.utils import logging
 
-    hub.set_verbosity_error()
+    hub.set_verbosity_error()  # type: ignore[no-untyped-call]
     logging.disable_progress_bar()
     logging.set_verbosity_error()
     for package in ("transformers", "peft"):
