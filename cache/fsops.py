@@ -131,6 +131,12 @@ def size_of(descriptor: int) -> int:
     return os.fstat(descriptor).st_size
 
 
+def free_bytes(path: Path) -> int:
+    """Bytes that may still be written to the file system of an existing path."""
+    status = os.statvfs(path)
+    return status.f_bavail * status.f_frsize
+
+
 def touch(descriptor: int) -> None:
     """Set the time of an open file's last change to now."""
     os.utime(descriptor)

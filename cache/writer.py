@@ -6,6 +6,7 @@ Knows nothing of encoders; a record is data.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -63,6 +64,7 @@ class SpaceWriter:
         self._journal: JournalWriter | None = None
         self._entered: int | None = None
         self._pending: list[Row] = []
+        self._unsafe_bytes = 0
         self._unpublished: dict[str, Row] = {}
         self._state = "open"
 
@@ -74,6 +76,7 @@ class SpaceWriter:
         """
         prepared = prepare(record, self._space.spec, self._geometries)
         with self._writing():
+            self._unsafe_bytes += sum(block.nbytes for block in prepared.blocks.values())
             self._enter()
             for name, block in prepared.blocks.items():
                 if not self._shards[name].has_room(len(block)):
@@ -129,7 +132,10 @@ class SpaceWriter:
             written = self._journal is not None
             self._release()
         if written and sound:
-            self._publish()
+            try:
+                self._publish()
+            except OSError as error:
+                raise self._explained(error) from error
 
     def __enter__(self) -> Self:
         return self
@@ -145,10 +151,26 @@ class SpaceWriter:
             raise CacheError(f"the writer of {self._paths.name} is {self._state}: open another one.")
         try:
             yield
-        except BaseException:
+        except BaseException as error:
             # after a write or sync that did not end nobody knows what the disk has: acknowledge no more
             self._state = "broken"
+            if isinstance(error, OSError):
+                raise self._explained(error) from error
             raise
+
+    def _explained(self, error: OSError) -> OSError:
+        """The error, and of a full disk what is needed, what there is, and what is safe."""
+        if error.errno != errno.ENOSPC:
+            return error
+        root = self._paths.cache.root
+        need = f"{self._unsafe_bytes} bytes of features" if self._unsafe_bytes else "the index"
+        return OSError(
+            errno.ENOSPC,
+            f"No space left on device: {need} must be written, {fsops.free_bytes(root)} bytes are free. "
+            f"What was acknowledged is safe ({self.acknowledged} records of this run). "
+            "Free some space and run the same command again",
+            str(root),
+        )
 
     def _enter(self) -> None:
         """Keep compaction away from here to the end; forget what one before changed."""
@@ -190,7 +212,7 @@ class SpaceWriter:
                 shard.sync()
         self._journal.append(self._pending)
         self.acknowledged += len(self._pending)
-        self._pending = []
+        self._pending, self._unsafe_bytes = [], 0
 
     def _publish(self) -> None:
         publish(self._paths, durable=self._durable)
