@@ -96,8 +96,14 @@ def _training_texts(manifest: Path, merr: Path, seed: int) -> list[ClipTexts]:
 
 def merr_folder(manifest: str, merr: str | None) -> Path:
     """Where the MERR JSON is: as given, else beside the manifest."""
+    from emo.errors import ConfigError
+    from emo.pipeline.merr_texts import COARSE, FINE
+
     if merr:
-        return Path(merr)
+        folder = Path(merr)
+        if not any((folder / name).is_file() for name in (COARSE, FINE)):
+            raise ConfigError(f"{folder}: holds neither {COARSE} nor {FINE}. Give --merr the folder of them.")
+        return folder
     place = Path(manifest)
     return place if place.is_dir() else place.parent
 

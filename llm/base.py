@@ -5,6 +5,7 @@ Loads safetensors only and runs no code of the repository it loads. Knows no fea
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -25,6 +26,7 @@ NO_BASE = (
     "no LLaMA to train on. Give --base with a LLaMA-family directory or hub id, or make a small one: "
     "emo llm tiny-base"
 )
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 _DECIDES = ("config.json", "tokenizer.json", "tokenizer.model")
 
 
@@ -46,9 +48,7 @@ def load_base(reference: str, *, dtype: str = "float32", device: str = "cpu", bi
     """
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    if not reference:
-        raise ConfigError(NO_BASE)
-    local = Path(reference).is_dir()
+    local = _is_local(reference)
     quantised = _quantised(bits, dtype, device)
     try:
         tokenizer = AutoTokenizer.from_pretrained(reference, local_files_only=local)
@@ -74,9 +74,7 @@ def load_shape(reference: str) -> Base:
     read. ConfigError where there are none."""
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
-    if not reference:
-        raise ConfigError(NO_BASE)
-    local = Path(reference).is_dir()
+    local = _is_local(reference)
     try:
         tokenizer = AutoTokenizer.from_pretrained(reference, local_files_only=local)
         config = AutoConfig.from_pretrained(reference, local_files_only=local)
@@ -87,6 +85,19 @@ def load_shape(reference: str) -> Base:
             f"{reference}: has no config and tokenizer of a LLaMA: {error}. {NO_BASE}"
         ) from error
     return Base(cast(nn.Module, llama).requires_grad_(False), tokenizer, reference, digest="")
+
+
+def _is_local(reference: str) -> bool:
+    """Whether it is a directory; ConfigError where it is no hub id either, so that the hub is not asked."""
+    if not reference:
+        raise ConfigError(NO_BASE)
+    local = Path(reference).is_dir()
+    if not local and (not _HUB_ID.fullmatch(reference) or reference.startswith(".")):
+        raise ConfigError(
+            f"{reference}: there is no such folder, and a hub id is OWNER/NAME. Give --base the LLaMA's "
+            "folder or id, or make a small one: emo llm tiny-base"
+        )
+    return local
 
 
 def _quantised(bits: int, dtype: str, device: str) -> dict[str, Any]:

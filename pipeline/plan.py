@@ -112,5 +112,5 @@ def _refuse_other_media(space: Space, inputs: dict[str, bytes]) -> None:
         raise ConfigError(
             f"{len(changed)} of {len(stored)} clips in {space.name} have other media than what is stored, "
             f"for example {changed[0]!r}. Is this the right cache? "
-            "If the media really changed, add --replace-changed."
+            "If the media really changed, run: emo extract --replace-changed"
         )

@@ -33,6 +33,11 @@ def export(folder: Path, file: Path) -> Card:
         raise CheckpointError(
             f"{folder} adapts {', '.join(card.config.lora.targets)}; the official model q_proj and v_proj."
         )
+    if card.config.arrays:
+        raise CheckpointError(
+            f"{folder} reads {', '.join(f'{name} {array}' for name, array in card.config.arrays.items())}; "
+            "the official model one vector of a clip. Train without `arrays`."
+        )
     tensors = read_tensors(folder / PROJECTORS)
     if any(name.startswith(STANDARDISER) for name in tensors):
         raise CheckpointError(

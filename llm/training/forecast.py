@@ -101,7 +101,8 @@ class Forecast:
                 f"answers, {stage.tokens:,} tokens ({stage.supervised:,} supervised), longest row "
                 f"{stage.longest_row:,}"
             )
-            yield f"  useful tokens {stage.useful:.1%}, fullest rank {stage.imbalance:.3f} of the mean"
+            fullest = f", fullest rank {stage.imbalance:.3f} of the mean" if self.ranks > 1 else ""
+            yield f"  useful tokens {stage.useful:.1%}{fullest}"
             yield (
                 f"  memory a rank {_bytes(need.total)}: frozen weights {_bytes(need.weights)}, trained parts "
                 f"{_bytes(need.trained)}, activations {_bytes(need.activations)}, logits "
@@ -110,8 +111,8 @@ class Forecast:
             yield f"  {stage.flops / 1e12:,.2f} TFLOP, {_duration(stage.seconds)}"
         if self.gemm is not None:
             yield (
-                f"times assume {UTILISATION:.0%} of the {self.gemm / 1e12:.2f} TFLOP/s a matrix product "
-                f"reached on this device just now, {self.ranks} of them; validation and saving come on top"
+                f"times assume {self.ranks} x {UTILISATION:.0%} of the {self.gemm / 1e12:.2f} TFLOP/s that a "
+                "matrix product reached on this device just now; validation and saving come on top"
             )
 
 

@@ -30,9 +30,13 @@ def texts_by_split(
         raise ConfigError(
             "no features and no text: nothing to read in a clip. Give --features, or text: true."
         )
-    splits = split_clips(
-        [clip for clip in clips if has_features(clip, spaces)], val_share=config.val_share, seed=seed
-    )
+    usable_clips = [clip for clip in clips if has_features(clip, spaces)]
+    if clips and not usable_clips:
+        raise ConfigError(
+            f"none of {len(clips)} clips has features of {', '.join(spaces)}. Check --cache and the clips' "
+            "ids, or run: emo extract"
+        )
+    splits = split_clips(usable_clips, val_share=config.val_share, seed=seed)
     by_id = {text.clip_id: text if config.text else replace(text, text="") for text in texts}
     train = [by_id[clip.clip_id] for clip in splits.train if clip.clip_id in by_id]
     return train, [by_id[clip.clip_id] for clip in splits.val if clip.clip_id in by_id]

@@ -62,3 +62,8 @@ def test_an_unknown_split_is_told_with_those_that_are_there(tmp_path):
     manifest.write_text("".join(json.dumps(row) + "\n" for row in rows))
     _, said = failed("evaluate", "--manifest", str(manifest), "--model", "m", "--split", "tset")
     assert "Splits: test, train" in said
+
+
+def test_a_merr_folder_without_its_files_is_no_silent_run_without_texts(tmp_path):
+    _, said = failed("train-llm", "--base", "b", "--merr", str(tmp_path))
+    assert "MERR_coarse_grained.json" in said

@@ -229,6 +229,6 @@ def test_the_digest_follows_the_weights_and_nothing_else(saved):
 
 
 def test_a_base_that_is_not_there_points_to_tiny_base(tmp_path):
-    for reference in ("", str(tmp_path)):
+    for reference in ("", str(tmp_path), "no-such-folder", "../a/b"):
         with pytest.raises(ConfigError, match="emo llm tiny-base"):
             load_base(reference)

@@ -13,6 +13,7 @@ from emo.llm.build import new_model
 from emo.llm.card import read_card
 from emo.llm.checkpoint import load_checkpoint
 from emo.llm.official.convert import convert, fresh_slots
+from emo.llm.official.export import export
 from emo.llm.official.origin import Origin
 from emo.llm.training.runs import Manner, RunStarted, run_stages
 from emo.pipeline.systems import load_system
@@ -176,3 +177,13 @@ def test_a_run_is_asked_in_every_state(state, base_folder, features, texts, reci
     (out / "emo.json").unlink()
     with pytest.raises(CheckpointError, match=r"can be asked already: .*coarse"):
         load_system(out)
+
+
+def test_what_reads_pooled_frames_is_not_exported(state, base_folder, features, texts, recipe, tmp_path):
+    """The official model has one vector of a clip; its projectors would not fit."""
+    start = converted("emotion-llama", state, base_folder, tmp_path / "start")
+    out = tmp_path / "run"
+    train(base_folder, features, texts, replace(recipe, arrays={"mae": "frames:mean"}), out, start)
+    with pytest.raises(CheckpointError, match="mae frames:mean"):
+        export(out, tmp_path / "model.pth")
+    assert not (tmp_path / "model.pth").exists()

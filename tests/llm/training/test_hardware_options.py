@@ -28,7 +28,7 @@ def test_a_dry_run_tells_and_writes_nothing(place, monkeypatch):
     assert all(stage["useful"] == 1.0 and stage["seconds"] > 0 for stage in found["stages"])
     told = dry_run(place).stdout
     assert "memory a rank" in told
-    assert "times assume 40% of" in told
+    assert "times assume 1 x 40% of" in told
 
 
 def test_a_dry_run_needs_no_weights(place, monkeypatch):
