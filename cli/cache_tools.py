@@ -63,8 +63,8 @@ def forget(
     if not wanted:
         raise click.UsageError("name what to forget: --clip, --speaker or --dataset with --manifest.")
     store = open_cache(cache_path or DEFAULT_CACHE, "a" if yes else "r")
+    trained = {str(path): seen for path, seen in runs_with(runs, wanted)}  # may refuse: before anything goes
     found = (forget_clips if yes else known_clips)(store, wanted)
-    trained = {str(path): seen for path, seen in runs_with(runs, wanted)}
     if as_json:
         shared = [{"clip_id": mine, "also": other} for mine, other in found.shared]
         print_json({"done": yes, "records": found.records, "shared": shared, "runs": trained})
