@@ -82,7 +82,7 @@ def test_low_bits_without_bitsandbytes_name_the_line_that_installs_it():
     if find_spec("bitsandbytes"):
         pytest.skip("bitsandbytes is installed")
     with pytest.raises(MissingDependency, match=r"pip install 'emo-toolkit\[lowbit\]'"):
-        load_base("somewhere", bits=4, device="cuda")
+        load_base("some/where", bits=4, device="cuda")
 
 
 @pytest.mark.parametrize(("bits", "kind"), [(8, "Linear8bitLt"), (4, "Linear4bit")])
