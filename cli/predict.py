@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from emo.clip import Clip
     from emo.pipeline.answers import Answer
     from emo.pipeline.predict import Prepared
+    from emo.pipeline.systems import LlamaSystem, System
 
 
 @click.command()
@@ -83,6 +84,8 @@ def predict(
     quieten_transformers()
     chosen = clips_named(clips, text)
     system = loaded(model, loading, force=force, decoding=Decoding(**decoding))
+    if stream or embeddings:
+        _llama(system, model)
     with AnswerFile(Path(out)) if out else nullcontext() as file, voice(ctx).steps() as steps:
         ready = prepare(
             system,
@@ -151,13 +154,19 @@ def _read_along(ready: Prepared, abstain_below: float) -> None:
             click.echo()
 
 
+def _llama(system: System, model: str) -> LlamaSystem:
+    from emo.pipeline.systems import LlamaSystem
+
+    if not isinstance(system, LlamaSystem):
+        raise ConfigError(f"{model} is a head: only a LLaMA stage has reasons to --stream and --embeddings.")
+    return system
+
+
 def _store(steps: Steps, ready: Prepared, clips: Sequence[Clip], model: Path, target: str) -> None:
     from emo.cache import open_cache
     from emo.pipeline.embeddings import store_embeddings
-    from emo.pipeline.systems import LlamaSystem
 
-    if not isinstance(ready.system, LlamaSystem):
-        raise ConfigError(f"{model} is a head: only a LLaMA stage makes embeddings.")
-    stored = store_embeddings(ready.system, model, clips, ready.spaces, open_cache(target, "a"))
+    system = _llama(ready.system, str(model))
+    stored = store_embeddings(system, model, clips, ready.spaces, open_cache(target, "a"))
     for number, clip_id in enumerate(stored, start=1):
         steps.show("embeddings", number, len(clips), clip_id)

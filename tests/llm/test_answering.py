@@ -220,15 +220,9 @@ def test_a_head_is_calibrated_evaluated_and_has_no_embeddings(headed):
     told = json.loads(typed(evaluate, headed, "--json", "--abstain-below", "0.3", run="head").stdout)
     withheld = told["abstain_below"]
     assert withheld["scores"]["n"] == round(withheld["coverage"] * 12) > 0
-    with pytest.raises(ConfigError, match="only a LLaMA stage"):
-        typed(
-            predict,
-            headed,
-            str(headed / "manifest.jsonl"),
-            "--embeddings",
-            str(headed / "e.zarr"),
-            run="head",
-        )
+    for asked in (["--embeddings", str(headed / "e.zarr")], ["--stream"]):
+        with pytest.raises(ConfigError, match="only a LLaMA stage"):
+            typed(predict, headed, str(headed / "manifest.jsonl"), *asked, run="head")
     with pytest.raises(ConfigError, match="a head gives none"):
         typed(evaluate, headed, "--recipe", "mer2023-semi", run="head")
 
