@@ -72,8 +72,8 @@ def table(result: dict[str, Any]) -> str:
         f"n = {rows[0]['head']['n']} test clips a seed, of speakers nothing was trained or chosen on; "
         f"brackets: 95 % bootstrap over speakers. Invalid answers: at most {invalid:.1%}. Reasons that "
         f"name the label they explain: {named}. Clue F1 of the reasons: {clues}; against the clues of other "
-        f"clips at most {chance:.3f}. Measured {result['date']} on {result['machine']}, with "
-        "`python benchmarks/demo_seeds.py --seeds 0 1 2`."
+        f"clips at most {chance:.3f}. Measured {result['date']} on {result['machine']} at commit "
+        f"{result['commit'][:7]}, with `python benchmarks/demo_seeds.py --seeds 0 1 2`."
     )
     return f"{markdown_table(headers, lines)}\n{note}\n"
 

@@ -108,5 +108,5 @@ class SpaceElsewhere(SpacePaths):
 
     @property
     def folder(self) -> Path:
-        """Where the group is for now."""
+        """Where the group is made."""
         return self.place

@@ -1,4 +1,4 @@
-"""The option `--device` and what is wrong with a device, said before anything is loaded.
+"""The options `--device` and `--dtype`, and what is wrong with a device, said before anything is loaded.
 
 Knows nothing of models. torch is imported only where a card is asked for.
 """
@@ -19,6 +19,17 @@ def device_option() -> Callable[[Callable[..., None]], Callable[..., None]]:
     """The option, for a command that gets `device`; another word than those it names is a usage error."""
     return click.option(
         "--device", default="cpu", show_default=True, callback=_known, help="cpu, cuda or cuda:N."
+    )
+
+
+def dtype_option() -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """The option, for a command that gets `dtype`."""
+    return click.option(
+        "--dtype",
+        type=click.Choice(["float32", "bfloat16", "float16"]),
+        default="float32",
+        show_default=True,
+        help="Of the frozen LLaMA.",
     )
 
 

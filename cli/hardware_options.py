@@ -8,20 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from emo.cli.device_option import device_option
+from emo.cli.device_option import device_option, dtype_option
 
 if TYPE_CHECKING:
     from emo.config.hardware import HardwareConfig
 
 _OPTIONS = (
     device_option(),
-    click.option(
-        "--dtype",
-        type=click.Choice(["float32", "bfloat16", "float16"]),
-        default="float32",
-        show_default=True,
-        help="Of the frozen LLaMA.",
-    ),
+    dtype_option(),
     click.option("--gpus", type=int, default=1, show_default=True, help="Ranks, started by torchrun."),
     click.option(
         "--strategy",

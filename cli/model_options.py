@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from emo.cli.device_option import device_option, refuse_absent
+from emo.cli.device_option import device_option, dtype_option, refuse_absent
 
 if TYPE_CHECKING:
     from emo.cache import Space
@@ -25,13 +25,7 @@ _OPTIONS = (
     ),
     click.option("--base", help="Where the LLaMA is now.  [default: where it was in training]"),
     device_option(),
-    click.option(
-        "--dtype",
-        type=click.Choice(["float32", "bfloat16", "float16"]),
-        default="float32",
-        show_default=True,
-        help="Of the frozen LLaMA.",
-    ),
+    dtype_option(),
     click.option("--force", is_flag=True, help="Accept another LLaMA, and features of another recipe."),
 )
 
