@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -11,6 +14,7 @@ from emo.cli.console import Voice, print_json, voice
 
 if TYPE_CHECKING:
     from emo.config.cache import Durability
+    from emo.config.extract import MediaLimits
     from emo.pipeline.extract import ExtractResult
     from emo.pipeline.plan import ExtractPlan
 
@@ -38,6 +42,16 @@ MOST_LISTED = 20
 @click.option("--retry-failed", is_flag=True, help="Try clips again that failed before.")
 @click.option("--redo", is_flag=True, help="Encode everything again.")
 @click.option("--replace-changed", is_flag=True, help="Go on where many stored ids now name other media.")
+@click.option(
+    "--strict-root", is_flag=True, help="Refuse media outside the folder of CLIPS, and links there."
+)
+@click.option(
+    "--media-limit",
+    "limits",
+    multiple=True,
+    metavar="NAME=NUMBER",
+    help="Such as most_seconds=3600, see docs/media.md; repeatable.",
+)
 @click.option("--dry-run", is_flag=True, help="Show the plan and stop.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 @click.pass_context
@@ -52,6 +66,8 @@ def extract(
     retry_failed: bool,
     redo: bool,
     replace_changed: bool,
+    strict_root: bool,
+    limits: tuple[str, ...],
     dry_run: bool,
     as_json: bool,
 ) -> None:
@@ -77,6 +93,7 @@ def extract(
             redo=redo,
             replace_changed=replace_changed,
             durability=durability,
+            limits=media_limits(limits, Path(clips or ".") if strict_root else None),
             dry_run=dry_run,
             on_plan=lambda plan: _show_plan(speaker, plan, preset),
             on_progress=lambda event: meter.update(event.done, event.total, event.clip_id),
@@ -87,6 +104,19 @@ def extract(
         _show(result)
     if result.failed:
         sys.exit(EXIT_PARTIAL)
+
+
+def media_limits(given: Sequence[str], root: Path | None) -> MediaLimits:
+    """The limits with the NAME=NUMBER of `given`; media only below `root`, or beside it if it is a file."""
+    from emo.config.extract import DEFAULTS
+    from emo.errors import ConfigError
+
+    if wrong := [item for item in given if "=" not in item]:
+        raise ConfigError(*(f"--media-limit {item}: not NAME=NUMBER." for item in wrong))
+    limits = DEFAULTS.with_numbers(dict(item.split("=", 1) for item in given))
+    if root is None:
+        return limits
+    return replace(limits, root=(root if root.is_dir() else root.parent).absolute())
 
 
 def _show_plan(speaker: Voice, plan: ExtractPlan, preset: str) -> None:

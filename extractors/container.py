@@ -1,11 +1,13 @@
 """Opening a media file safely: what may be opened, what its header claims, what libav complains of.
 
-Only regular files, only whitelisted containers, no protocol but `file`: a playlist renamed to .mp4 reaches no
-other file and no network. Decodes nothing.
+Only regular files by their absolute path, or bytes; only whitelisted containers, no protocol but `file`: a
+playlist renamed to .mp4 reaches no other file and no network. Decodes nothing.
 """
 
 from __future__ import annotations
 
+import errno
+import io
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,8 +19,6 @@ from emo.config.extract import MediaLimits
 from emo.errors import MediaError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from av.audio.stream import AudioStream
     from av.container.input import InputContainer
     from av.stream import Stream
@@ -28,6 +28,7 @@ FORMATS = "mov,matroska,avi,mpegts,flv,asf,wav,mp3,aac,flac,ogg,mpeg"
 OPTIONS = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
 GUESSED_DURATION = frozenset({"mp3", "aac", "mpegts", "mpeg"})  # their headers name no duration
 MICROSECONDS = 1_000_000
+LIBAV = "Lavf"  # as a writer of Matroska it counts every duration from timestamp 0, others from the start
 LATE_START = 10.0  # seconds: cuts that begin later are sought, not decoded up to
 
 
@@ -44,7 +45,8 @@ class Media:
     """An open file: its first video and audio stream (None where there is none) and its time line.
 
     `origin` is the file's first timestamp; every other time counts from there. `cut` is the clip's own
-    stretch; `length` is what the header claims, or None.
+    stretch; `length` is what the header claims, or None. `tells_ends` marks files whose header tells at which
+    timestamp a stream ends instead of how long it is.
     """
 
     container: InputContainer
@@ -53,6 +55,7 @@ class Media:
     origin: float
     length: float | None
     cut: Span
+    tells_ends: bool = False
 
     @property
     def sought(self) -> bool:
@@ -66,7 +69,7 @@ class Media:
             start = float(stream.start_time * stream.time_base) - self.origin
         length = stream_length(stream)
         if length is not None:
-            return start, start + length
+            return start, length - self.origin if self.tells_ends else start + length
         return start, self.length
 
 
@@ -83,27 +86,34 @@ def stream_length(stream: Stream) -> float | None:
 
 
 @contextmanager
-def open_media(clip: Clip, limits: MediaLimits) -> Iterator[Media]:
-    """The clip's file, opened and checked against `limits`, at or before the clip's start.
+def open_media(clip: Clip, limits: MediaLimits, data: bytes | None = None) -> Iterator[Media]:
+    """The clip's file, or `data` in its place, opened and checked against `limits`, at or before its start.
 
-    Raises MediaError: failed:unreadable, failed:too_large, failed:too_long.
+    Raises MediaError: failed:unreadable, failed:too_large, failed:too_long, failed:outside_root.
     """
-    import av
     from av.error import FFmpegError
 
-    path = clip.path.absolute()
-    _check_file(path, limits)
+    if data is None:
+        _check_places(clip, limits)
+    _check_size(clip.path.name, clip.path.stat().st_size if data is None else len(data), limits)
     try:
-        container = av.open(str(path), mode="r", options=OPTIONS, metadata_errors="replace")
+        container = _opened(clip, data)
     except (FFmpegError, OSError, ValueError) as error:
+        refuse_full_memory(error)
         raise MediaError("failed:unreadable", f"{clip.path.name}: {_brief(error)}") from error
     with container:
         length = container.duration
-        media = _describe(container, clip, _scan(str(path)) if length is None else length / MICROSECONDS)
+        media = _describe(container, clip, _scan(clip, data) if length is None else length / MICROSECONDS)
         _check_header(media, limits)
         if media.sought:
             container.seek(int((media.origin + media.cut.start) * MICROSECONDS))
         yield media
+
+
+def refuse_full_memory(error: BaseException) -> None:
+    """MemoryError where that is what libav met: it says nothing of the file."""
+    if getattr(error, "errno", None) == errno.ENOMEM:
+        raise MemoryError("libav") from error
 
 
 @contextmanager
@@ -123,36 +133,50 @@ def complaints() -> Iterator[list[tuple[int, str, str]]]:
         av.logging.set_skip_repeated(repeats)
 
 
-def _check_file(path: Path, limits: MediaLimits) -> None:
-    try:
-        status = path.stat()
-    except OSError as error:
-        raise MediaError("failed:unreadable", f"{path.name}: {error.strerror}") from error
-    if not stat.S_ISREG(status.st_mode):
-        raise MediaError("failed:unreadable", f"{path.name} is no regular file")
-    if status.st_size == 0:
-        raise MediaError("failed:unreadable", f"{path.name} is empty")
-    if status.st_size > limits.most_bytes:
-        raise MediaError(
-            "failed:too_large", f"{path.name} has {status.st_size} bytes, the limit is {limits.most_bytes}"
-        )
+def _opened(clip: Clip, data: bytes | None) -> InputContainer:
+    import av
+
+    source = str(clip.path.absolute()) if data is None else io.BytesIO(data)
+    return av.open(source, mode="r", options=OPTIONS, metadata_errors="replace")
 
 
-def _scan(name: str) -> float | None:
+def _check_places(clip: Clip, limits: MediaLimits) -> None:
+    for path in (clip.path, clip.au_path):
+        if path is None:
+            continue
+        try:
+            place, status = path.resolve(), path.stat()
+        except (OSError, ValueError, RuntimeError) as error:
+            raise MediaError("failed:unreadable", f"{path.name}: {_brief(error)}") from error
+        if not stat.S_ISREG(status.st_mode):
+            raise MediaError("failed:unreadable", f"{path.name} is no regular file")
+        if limits.root is not None and not place.is_relative_to(limits.root.resolve()):
+            raise MediaError("failed:outside_root", f"{path.name} leads out of {limits.root}")
+
+
+def _check_size(name: str, size: int, limits: MediaLimits) -> None:
+    if size == 0:
+        raise MediaError("failed:unreadable", f"{name} is empty")
+    if size > limits.most_bytes:
+        raise MediaError("failed:too_large", f"{name} has {size} bytes, the limit is {limits.most_bytes}")
+
+
+def _scan(clip: Clip, data: bytes | None) -> float | None:
     """Seconds from the first to the last timestamp of a file whose header names no duration, as in live
     recordings; reads the packets and decodes none."""
-    import av
     from av.error import FFmpegError
 
     first, last = float("inf"), float("-inf")
-    with av.open(name, mode="r", options=OPTIONS, metadata_errors="replace") as container:
+    with _opened(clip, data) as container:
         try:
             for packet in container.demux():
                 if packet.pts is not None and packet.time_base is not None:
                     first = min(first, float(packet.pts * packet.time_base))
                     last = max(last, float((packet.pts + (packet.duration or 0)) * packet.time_base))
-        except FFmpegError:
-            pass  # what could be read decides; the reading proper will meet the damage again
+        except FFmpegError as error:
+            refuse_full_memory(
+                error
+            )  # else what could be read decides; the reading proper will meet the damage again
     return last - first if last > first else None
 
 
@@ -167,15 +191,20 @@ def _describe(container: InputContainer, clip: Clip, length: float | None) -> Me
     sounding = [stream for stream in container.streams.audio if stream.codec_context is not None]
     if not container.streams:
         raise MediaError("failed:unreadable", f"{clip.path.name} has no streams")
+    origin = (container.start_time or 0) / MICROSECONDS
+    tells_ends = "matroska" in container.format.name and LIBAV in container.metadata.get("ENCODER", "")
+    if tells_ends and length is not None and container.duration is not None:
+        length -= origin
     start = max(0.0, clip.start or 0.0)
     end = clip.end if clip.end is not None else float("inf")
     return Media(
         container=container,
         video=moving[0] if moving else None,
         audio=sounding[0] if sounding else None,
-        origin=(container.start_time or 0) / MICROSECONDS,
+        origin=origin,
         length=length,
         cut=Span(start=start, end=end),
+        tells_ends=tells_ends,
     )
 
 

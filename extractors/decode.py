@@ -9,7 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 
-from emo.extractors.container import GUESSED_DURATION, Media, complaints, stream_length
+from emo.extractors.container import (
+    GUESSED_DURATION,
+    Media,
+    complaints,
+    refuse_full_memory,
+    stream_length,
+)
 from emo.extractors.pictures import Picture
 
 if TYPE_CHECKING:
@@ -82,7 +88,8 @@ class Pass:
                 packet = next(packets)
             except StopIteration:
                 return
-            except FFmpegError:
+            except FFmpegError as error:
+                refuse_full_memory(error)
                 self._failed.append(self._media.container.format.name)
                 return
             yield packet
@@ -92,7 +99,7 @@ class Pass:
 
         stream = packet.stream
         if packet.pts is not None and packet.time_base is not None:
-            end = float((packet.pts + (packet.duration or 0)) * packet.time_base) - self._media.origin
+            end = float(packet.pts * packet.time_base) + _shown_for(packet) - self._media.origin
             self._reached[stream.index] = max(end, self._reached.get(stream.index, end))
         try:
             if stream.type == "audio" and self._sounds:
@@ -102,7 +109,8 @@ class Pass:
             elif stream.type == "video" and self._pictures:
                 for frame in packet.decode():
                     self._show(frame)
-        except FFmpegError:
+        except FFmpegError as error:
+            refuse_full_memory(error)
             self._failed.append(stream.codec_context.name)
 
     def _show(self, frame: VideoFrame) -> None:
@@ -145,3 +153,12 @@ class Pass:
         if stream.type == "video" and stream.average_rate:
             return FRAMES_MISSING / float(stream.average_rate)
         return SOUND_MISSING_S
+
+
+def _shown_for(packet: Packet[Any]) -> float:
+    """Seconds that a packet lasts; where it does not say, as in WMV, a picture lasts as the rate says."""
+    if packet.duration and packet.time_base is not None:
+        return float(packet.duration * packet.time_base)
+    stream = packet.stream
+    rate = stream.average_rate if stream.type == "video" else None
+    return 1 / float(rate) if rate else 0.0

@@ -21,15 +21,19 @@ from emo.views import AudioView, FacesView, FrameView, View, ViewData, ViewProbl
 ReadViews: TypeAlias = "dict[View, ViewData | ViewProblem]"
 
 
-def read_views(clip: Clip, views: Collection[View], limits: MediaLimits = DEFAULTS) -> ReadViews:
-    """Every view of a clip, or why it could not be had; the file is opened and decoded once.
+def read_views(
+    clip: Clip, views: Collection[View], limits: MediaLimits = DEFAULTS, *, data: bytes | None = None
+) -> ReadViews:
+    """Every view of a clip, or why it could not be had; the file is opened and decoded once, in this process.
 
-    Statuses: failed:unreadable, failed:too_large, failed:too_long, failed:no_frames, failed:nonfinite,
-    failed:bad_au_file, missing:no_audio, missing:no_video, missing:no_face. Damaged but readable media
-    gives data with `degraded` set. Raises ConfigError for a sampling rule that is none.
+    For files that are not trusted there is `emo.extractors.reading`. `data` are the media's bytes where there
+    is no file. Statuses: failed:unreadable, failed:outside_root, failed:too_large, failed:too_long,
+    failed:no_frames, failed:nonfinite, failed:bad_au_file, missing:no_audio, missing:no_video,
+    missing:no_face. Damaged but readable media gives data with `degraded` set. Raises ConfigError for a
+    sampling rule that is none.
     """
     try:
-        with open_media(clip, limits) as media:
+        with open_media(clip, limits, data) as media:
             return _read(clip, media, views, limits)
     except MediaError as error:
         return dict.fromkeys(views, ViewProblem(status=error.status, reason=error.reason))

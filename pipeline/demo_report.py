@@ -15,7 +15,7 @@ from emo.evaluation.figures import confusion_figure, curves_figure, png_bytes
 from emo.evaluation.report import Answer as AnswerCard
 from emo.evaluation.report import Report
 from emo.evaluation.tables import HEADERS, Result, per_class_rows, result_rows
-from emo.extractors.media import read_views
+from emo.extractors.reading import read_views_limited
 from emo.llm.training.events import StepDone, Validated
 from emo.pipeline.answers import Answer
 from emo.pipeline.demo_result import DemoResult
@@ -207,7 +207,7 @@ def _card(clip: Clip, answer: Answer) -> AnswerCard:
 def _poster(clip: Clip) -> bytes | None:
     """The clip's peak frame as JPEG; None where it has no pictures."""
     view = FrameView("peak")
-    frame = read_views(clip, [view])[view]
+    frame = read_views_limited(clip, [view])[view]
     if not isinstance(frame, ViewData):
         return None
     stream = io.BytesIO()

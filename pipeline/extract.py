@@ -9,31 +9,27 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeAlias
-
-import joblib
+from typing import Any
 
 from emo.cache import Elsewhere, SharedWork, SpaceWriter, Turn, Wanted, open_cache
 from emo.canonical import Json
 from emo.clip import Clip
 from emo.config.cache import Durability
+from emo.config.extract import DEFAULTS, MediaLimits
 from emo.corpora.manifest import clips_in
 from emo.digests import StatCache
 from emo.extractors import make_encoder
-from emo.extractors.media import read_views
+from emo.extractors.reading import Asked, Reading, read_ahead
 from emo.pipeline.canary import check_canary
 from emo.pipeline.plan import EncoderPlan, ExtractPlan, Failure, make_plan
 from emo.records import OK, FeatureSink, Record, usable
 from emo.views import View, ViewData, ViewProblem
 
 logger = logging.getLogger(__name__)
-
-FEW_CLIPS = 6  # starting worker processes costs more than decoding these
-Read: TypeAlias = "tuple[Turn, Clip, dict[View, ViewData | ViewProblem], float]"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,6 +72,7 @@ def extract(
     redo: bool = False,
     replace_changed: bool = False,
     durability: Durability = "batch",
+    limits: MediaLimits = DEFAULTS,
     dry_run: bool = False,
     on_plan: Callable[[ExtractPlan], None] | None = None,
     on_progress: Callable[[ExtractProgress], None] | None = None,
@@ -83,8 +80,8 @@ def extract(
     """Store features of `clips` in the cache at `cache` and say what is stored, was stored and failed.
 
     `clips` is a folder, a media file, a manifest or a list of Clip; `encoders` are names such as `hubert`;
-    `jobs` is the number of decoding processes (0: one a core). `dry_run` stops after the plan. `on_plan`
-    is called once before any work, `on_progress` after each clip.
+    `jobs` is the number of decoding processes (0: one a core); `limits` is what a file may claim and cost.
+    `dry_run` stops after the plan. `on_plan` is called once before any work, `on_progress` after each clip.
 
     Raises ConfigError for unusable settings, CheckpointError where weights are missing.
     """
@@ -97,11 +94,12 @@ def extract(
         retry_failed=retry_failed,
         redo=redo,
         replace_changed=replace_changed,
+        limits=limits,
     )
     if on_plan:
         on_plan(plan)
     clock = {"plan": time.monotonic() - started, "decode": 0.0, "encode": 0.0, "write": 0.0}
-    work = () if dry_run else run_plan(plan, jobs=jobs, durability=durability, clock=clock)
+    work = () if dry_run else run_plan(plan, jobs=jobs, durability=durability, limits=limits, clock=clock)
     result = _counted(plan, work, on_progress)
     clock["total"] = time.monotonic() - started
     return replace(result, seconds={name: round(value, 3) for name, value in clock.items()})
@@ -112,7 +110,7 @@ def _planned(
     encoders: Sequence[str],
     cache: str | os.PathLike[str],
     preset: str,
-    **choices: bool,
+    **choices: Any,
 ) -> ExtractPlan:
     """What there is to do; `choices` as `make_plan` takes them."""
     chosen, ignored = clips_in(Path(clips)) if isinstance(clips, str | os.PathLike) else (clips, 0)
@@ -144,7 +142,12 @@ def _counted(
 
 
 def run_plan(
-    plan: ExtractPlan, *, jobs: int = 0, durability: Durability = "batch", clock: dict[str, float]
+    plan: ExtractPlan,
+    *,
+    jobs: int = 0,
+    durability: Durability = "batch",
+    limits: MediaLimits = DEFAULTS,
+    clock: dict[str, float],
 ) -> Iterator[ExtractProgress]:
     """Encode and store what the plan has to do; yields after each clip. `clock` gathers seconds by step.
 
@@ -161,13 +164,11 @@ def run_plan(
         for writer in writers.values():
             stack.enter_context(writer)
         for turns in work.rounds():
-            for turn, clip, views, decode_seconds in _read_ahead(
-                plan, turns, jobs if work.left > FEW_CLIPS else 1
-            ):
-                clock["decode"] += decode_seconds
-                failures = []
+            for read in stack.enter_context(closing(_readings(plan, turns, jobs, limits))):
+                clock["decode"] += read.seconds
+                turn, failures = read.key, []
                 for name in sorted(turn.spaces, key=list(parts).index):
-                    record = _encode(parts[name], clip, views, clock)
+                    record = _encode(parts[name], read.clip, read.views, clock)
                     if record.arrays and name not in checked:
                         check_canary(parts[name].encoder, parts[name].space)
                         checked.add(name)
@@ -224,25 +225,21 @@ class _Tally:
         )
 
 
-def _read_ahead(plan: ExtractPlan, turns: Iterable[Turn], jobs: int) -> Iterator[Read]:
+def _readings(
+    plan: ExtractPlan, turns: Iterable[Turn], jobs: int, limits: MediaLimits
+) -> Generator[Reading[Turn], None, None]:
+    """What each turn needs of its clip, read ahead in limited processes."""
     clips = {clip.clip_id: clip for clip in plan.clips}
     needs = {part.space.name: part.encoder.needs for part in plan.parts}
-    work = (
-        (turn, clips[turn.clip_id], frozenset[View]().union(*(needs[name] for name in turn.spaces)))
+    asked = (
+        Asked(
+            key=turn,
+            clip=clips[turn.clip_id],
+            views=frozenset[View]().union(*(needs[name] for name in turn.spaces)),
+        )
         for turn in turns
     )
-    jobs = jobs or os.cpu_count() or 1
-    if jobs == 1:
-        for turn, clip, views in work:
-            yield _read(turn, clip, views)
-        return
-    parallel = joblib.Parallel(n_jobs=jobs, return_as="generator", pre_dispatch="2*n_jobs", batch_size=1)
-    yield from parallel(joblib.delayed(_read)(turn, clip, views) for turn, clip, views in work)
-
-
-def _read(turn: Turn, clip: Clip, views: frozenset[View]) -> Read:
-    started = time.monotonic()
-    return turn, clip, read_views(clip, views), time.monotonic() - started
+    return read_ahead(asked, limits, jobs=jobs)
 
 
 def _encode(

@@ -10,17 +10,22 @@ from collections.abc import Collection
 
 from emo.canonical import Json, canonical_json
 from emo.clip import Clip
+from emo.config.extract import DEFAULTS, MediaLimits
 from emo.digests import StatCache
 from emo.records import NO_INPUT
 from emo.views import FrameView, View
 
 
-def input_digest(clip: Clip, needs: Collection[View], files: StatCache) -> bytes:
+def input_digest(
+    clip: Clip, needs: Collection[View], files: StatCache, limits: MediaLimits = DEFAULTS
+) -> bytes:
     """SHA-256 (32 bytes) over media digest, cut and, for a peak frame, the action-unit file's digest.
 
-    All zeros where the media cannot be read: there is nothing that could be fresh.
+    All zeros where the media cannot or may not be read: there is nothing that could be fresh.
     """
     try:
+        if clip.path.stat().st_size > limits.most_bytes:
+            return NO_INPUT
         reads: dict[str, Json] = {
             "media": files.sha256(clip.path),
             "start": clip.start,

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from emo.cache import FeatureCache, Space
 from emo.clip import Clip
+from emo.config.extract import DEFAULTS, MediaLimits
 from emo.digests import StatCache
 from emo.errors import ConfigError
 from emo.pipeline.inputs import input_digest
@@ -72,6 +73,7 @@ def make_plan(
     retry_failed: bool = False,
     redo: bool = False,
     replace_changed: bool = False,
+    limits: MediaLimits = DEFAULTS,
     ignored: int = 0,
 ) -> ExtractPlan:
     """Compare what is asked with what is stored.
@@ -84,7 +86,7 @@ def make_plan(
     failed: list[Failure] = []
     for encoder in encoders:
         space = cache.create(encoder.spec)
-        inputs = {clip.clip_id: input_digest(clip, encoder.needs, files) for clip in clips}
+        inputs = {clip.clip_id: input_digest(clip, encoder.needs, files, limits) for clip in clips}
         if not (replace_changed or redo):
             _refuse_other_media(space, inputs)
         wanted = tuple(encoder.spec.arrays)

@@ -27,7 +27,8 @@ from emo.cache.store import FeatureCache
 from emo.canonical import canonical_json
 from emo.errors import ConfigError
 from emo.records import usable
-from emo.safety.limited import Limits, run_limited
+from emo.safety.limited import run_limited
+from emo.safety.limits import Limits
 from emo.spec import ArrayKind
 
 TOOL = "MMSA"

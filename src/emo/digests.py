@@ -6,9 +6,11 @@ whether to read again: a digest always comes from the bytes.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
+import stat
 from pathlib import Path
 
 CHUNK_BYTES = 1 << 20
@@ -41,9 +43,11 @@ class StatCache:
             self._known[path] = (stamp, digest)
 
     def sha256(self, path: Path) -> str:
-        """Digest of the file at `path`; OSError where it cannot be read."""
+        """Digest of the file at `path`; OSError where it cannot be read or is no regular file."""
         key = str(path.resolve())
         status = path.stat()
+        if not stat.S_ISREG(status.st_mode):  # a pipe or a device would never end
+            raise OSError(errno.EINVAL, "no regular file", str(path))
         stamp = [status.st_size, status.st_mtime_ns, status.st_ino]
         known = self._known.get(key)
         if known is not None and known[0] == stamp:

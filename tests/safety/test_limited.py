@@ -4,7 +4,8 @@ import pytest
 
 from emo.canonical import sha256_json
 from emo.errors import CheckpointError
-from emo.safety.limited import Limits, run_limited
+from emo.safety.limited import run_limited
+from emo.safety.limits import Limits
 
 CHORES = """
 import os, pathlib, signal, sys, time

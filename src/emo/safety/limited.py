@@ -7,30 +7,18 @@ For work on files that are not trusted, such as converting a pickle-based checkp
 from __future__ import annotations
 
 import json
-import resource
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from importlib import import_module
-from pathlib import Path
 
 from emo.canonical import Json
 from emo.errors import EmoError
+from emo.safety.limits import Limits, allow_cpu, close_limits
 
 MARK = "emo-limited-result:"
 MOST_SAID = 2000  # characters of the child's last words in an error
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Limits:
-    """What the process may use. `memory_bytes` counts beyond what importing the code itself takes."""
-
-    memory_bytes: int = 8 << 30
-    cpu_seconds: int = 3600
-    wall_seconds: float = 7200.0
-    file_bytes: int = 16 << 30
-    open_files: int = 256
 
 
 def run_limited(
@@ -55,7 +43,7 @@ def run_limited(
     }
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "emo.safety.limited"],
+            [sys.executable, "-P", "-m", "emo.safety.limited"],
             input=json.dumps(order),
             capture_output=True,
             text=True,
@@ -82,35 +70,14 @@ def main() -> None:
     function = getattr(import_module(module), name)
     for needed in order["imports"]:
         import_module(needed)
-    _close(Limits(**order["limits"]))
+    limits = Limits(**order["limits"])
+    close_limits(limits)
+    allow_cpu(limits.cpu_seconds)
     try:
         answer = {"result": function(**order["arguments"])}
     except Exception as error:  # the edge of the process: whatever it is becomes an answer
         answer = {"error": str(error) or type(error).__name__}
     sys.stdout.write(f"\n{MARK}{json.dumps(answer)}\n")
-
-
-def _close(limits: Limits) -> None:
-    _limit(resource.RLIMIT_AS, _address_space() + limits.memory_bytes)
-    _limit(resource.RLIMIT_CPU, limits.cpu_seconds)
-    _limit(resource.RLIMIT_FSIZE, limits.file_bytes)
-    _limit(resource.RLIMIT_NOFILE, limits.open_files)
-    _limit(resource.RLIMIT_CORE, 0)
-
-
-def _limit(kind: int, value: int) -> None:
-    _, hard = resource.getrlimit(kind)
-    allowed = value if hard == resource.RLIM_INFINITY else min(value, hard)
-    resource.setrlimit(kind, (allowed, allowed))
-
-
-def _address_space() -> int:
-    """Bytes of address space in use; 0 where the system does not tell."""
-    try:
-        pages = int(Path("/proc/self/statm").read_text().split()[0])
-    except (OSError, ValueError):
-        return 0
-    return pages * resource.getpagesize()
 
 
 if __name__ == "__main__":
