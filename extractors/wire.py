@@ -97,7 +97,10 @@ def _array(kind: str, shape: Sequence[int], buffer: Buffer) -> NDArray[Any]:
 
 
 def _plain(values: dict[str, Any]) -> dict[str, Json]:
-    return {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
+    """Paths become absolute: the decoding process may have started in another folder."""
+    return {
+        name: str(value.absolute()) if isinstance(value, Path) else value for name, value in values.items()
+    }
 
 
 def _with_paths(values: dict[str, Any]) -> dict[str, Any]:
