@@ -23,6 +23,7 @@ from emo.clip import Clip
 from emo.config.cache import Durability
 from emo.corpora.manifest import clips_in
 from emo.digests import StatCache
+from emo.errors import ConfigError
 from emo.extractors import make_encoder
 from emo.extractors.media import read_views
 from emo.pipeline.canary import check_canary
@@ -86,7 +87,8 @@ def extract(
     `jobs` is the number of decoding processes (0: one a core). `dry_run` stops after the plan. `on_plan`
     is called once before any work, `on_progress` after each clip.
 
-    Raises ConfigError for unusable settings, CheckpointError where weights are missing.
+    Raises ConfigError for unusable settings and for a place without media, CheckpointError where weights are
+    missing.
     """
     started = time.monotonic()
     plan = _planned(
@@ -116,6 +118,9 @@ def _planned(
 ) -> ExtractPlan:
     """What there is to do; `choices` as `make_plan` takes them."""
     chosen, ignored = clips_in(Path(clips)) if isinstance(clips, str | os.PathLike) else (clips, 0)
+    if isinstance(clips, str | os.PathLike) and not chosen:
+        passed_over = f": {ignored} other files ignored" if ignored else ""
+        raise ConfigError(f"no media found in {os.fspath(clips)}{passed_over}. Name a folder of clips.")
     store = open_cache(cache, mode="a")
     files = StatCache(Path(f"{os.fspath(cache)}.journal") / "media-digests.jsonl")
     made = [make_encoder(name, preset=preset) for name in encoders]
