@@ -38,6 +38,7 @@ MOST_LISTED = 20
 @click.option("--retry-failed", is_flag=True, help="Try clips again that failed before.")
 @click.option("--redo", is_flag=True, help="Encode everything again.")
 @click.option("--replace-changed", is_flag=True, help="Go on where many stored ids now name other media.")
+@click.option("--rehash", is_flag=True, help="Read media and weights again that look unchanged.")
 @click.option("--dry-run", is_flag=True, help="Show the plan and stop.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 @click.pass_context
@@ -52,6 +53,7 @@ def extract(
     retry_failed: bool,
     redo: bool,
     replace_changed: bool,
+    rehash: bool,
     dry_run: bool,
     as_json: bool,
 ) -> None:
@@ -76,6 +78,7 @@ def extract(
             retry_failed=retry_failed,
             redo=redo,
             replace_changed=replace_changed,
+            rehash=rehash,
             durability=durability,
             dry_run=dry_run,
             on_plan=lambda plan: _show_plan(speaker, plan, preset),

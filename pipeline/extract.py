@@ -26,6 +26,7 @@ from emo.digests import StatCache
 from emo.errors import ConfigError
 from emo.extractors import make_encoder
 from emo.extractors.media import read_views
+from emo.extractors.weights import rehash_weights
 from emo.pipeline.canary import check_canary
 from emo.pipeline.plan import EncoderPlan, ExtractPlan, Failure, make_plan
 from emo.records import OK, FeatureSink, Record, usable
@@ -76,6 +77,7 @@ def extract(
     retry_failed: bool = False,
     redo: bool = False,
     replace_changed: bool = False,
+    rehash: bool = False,
     durability: Durability = "batch",
     dry_run: bool = False,
     on_plan: Callable[[ExtractPlan], None] | None = None,
@@ -84,8 +86,9 @@ def extract(
     """Store features of `clips` in the cache at `cache` and say what is stored, was stored and failed.
 
     `clips` is a folder, a media file, a manifest or a list of Clip; `encoders` are names such as `hubert`;
-    `jobs` is the number of decoding processes (0: one a core). `dry_run` stops after the plan. `on_plan`
-    is called once before any work, `on_progress` after each clip.
+    `jobs` is the number of decoding processes (0: one a core). `rehash` reads media and weights again that
+    look unchanged. `dry_run` stops after the plan. `on_plan` is called once before any work, `on_progress`
+    after each clip.
 
     Raises ConfigError for unusable settings and for a place without media, CheckpointError where weights are
     missing.
@@ -96,6 +99,7 @@ def extract(
         encoders,
         cache,
         preset,
+        rehash,
         retry_failed=retry_failed,
         redo=redo,
         replace_changed=replace_changed,
@@ -114,6 +118,7 @@ def _planned(
     encoders: Sequence[str],
     cache: str | os.PathLike[str],
     preset: str,
+    rehash: bool,
     **choices: bool,
 ) -> ExtractPlan:
     """What there is to do; `choices` as `make_plan` takes them."""
@@ -122,7 +127,9 @@ def _planned(
         passed_over = f": {ignored} other files ignored" if ignored else ""
         raise ConfigError(f"no media found in {os.fspath(clips)}{passed_over}. Name a folder of clips.")
     store = open_cache(cache, mode="a")
-    files = StatCache(Path(f"{os.fspath(cache)}.journal") / "media-digests.jsonl")
+    if rehash:
+        rehash_weights()
+    files = StatCache(Path(f"{os.fspath(cache)}.journal") / "media-digests.jsonl", rehash=rehash)
     made = [make_encoder(name, preset=preset) for name in encoders]
     return make_plan(chosen, made, store, files, ignored=ignored, **choices)
 
