@@ -18,7 +18,7 @@ from sklearn.linear_model import RidgeClassifier
 from sklearn.preprocessing import StandardScaler, normalize
 
 from emo.errors import ConfigError
-from emo.evaluation.intervals import Interval, interval_of_sums
+from emo.evaluation.intervals import Interval, Statistic, interval_of_sums
 
 Floats = NDArray[np.float64]
 
@@ -83,18 +83,19 @@ def reidentification(
     seen, new = (scaler.transform(np.asarray(vectors[rows], np.float64)) for rows in (enrolled, held_out))
     scores = _cosines(seen, known, new, len(names))
     named = RidgeClassifier(alpha=RIDGE * len(seen) ** 0.5).fit(seen, known).predict(new)
-    options = {"resamples": resamples, "seed": seed}
+
+    def interval(metric: str, rows: Floats, statistic: Statistic) -> Interval:
+        return interval_of_sums(metric, rows, statistic, resamples=resamples, seed=seed)
+
     return Reidentification(
         speakers=len(names),
         enrolled=len(enrolled),
         held_out=len(held_out),
         left_out=len(speakers) - len(enrolled) - len(held_out),
         chance=1 / len(names),
-        nearest=interval_of_sums(
-            "nearest", _by_speaker(scores.argmax(axis=1) == truth, truth), _mean, **options
-        ),
-        probe=interval_of_sums("probe", _by_speaker(named == truth, truth), _mean, **options),
-        eer=interval_of_sums("eer", _binned(scores, truth), equal_error_rate, **options),
+        nearest=interval("nearest", _by_speaker(scores.argmax(axis=1) == truth, truth), _mean),
+        probe=interval("probe", _by_speaker(named == truth, truth), _mean),
+        eer=interval("eer", _binned(scores, truth), equal_error_rate),
     )
 
 
