@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
 from emo.cache import fsops
+from emo.cache.geometry import Geometry
 from emo.cache.index import Index
+from emo.cache.publish import enter_as_writer
 from emo.cache.rows import Place
 from emo.cache.space import Space
 from emo.cache.store import FeatureCache
@@ -64,23 +67,29 @@ def _retract(space: Space, clip_ids: Collection[str]) -> None:
             info = space.info(clip_id)
             if info is not None and info.status != RETRACTED:
                 writer.put(Record(clip_id=clip_id, status=RETRACTED, input_sha256=info.input_sha256))
-    space.refresh()
 
 
 def _overwrite(space: Space, clip_ids: Collection[str]) -> None:
-    for array in space.spec.arrays:
-        geometry = space.geometry(array)
-        reader = space.reader(array)
-        for place in own_places(space.index, array, clip_ids):
-            descriptor = fsops.open_update(reader.path_of(place))
-            try:
-                offset = place.start % geometry.shard_rows * geometry.row_bytes
-                end = offset + place.rows * geometry.row_bytes
-                for start in range(offset, end, len(ZEROS)):
-                    fsops.pwrite(descriptor, ZEROS[: end - start], start)
-                fsops.fdatasync(descriptor)
-            finally:
-                fsops.close(descriptor)
+    entered = enter_as_writer(space.paths)  # whoever compacts or seals would move rows in between
+    try:
+        space.refresh()
+        for array in space.spec.arrays:
+            for place in own_places(space.index, array, clip_ids):
+                _overwrite_rows(space.reader(array).path_of(place), place, space.geometry(array))
+    finally:
+        fsops.close(entered)
+
+
+def _overwrite_rows(shard: Path, place: Place, geometry: Geometry) -> None:
+    offset = place.start % geometry.shard_rows * geometry.row_bytes
+    end = offset + place.rows * geometry.row_bytes
+    descriptor = fsops.open_update(shard)
+    try:
+        for start in range(offset, end, len(ZEROS)):
+            fsops.pwrite(descriptor, ZEROS[: end - start], start)
+        fsops.fdatasync(descriptor)
+    finally:
+        fsops.close(descriptor)
 
 
 def own_places(index: Index, array: str, clip_ids: Collection[str]) -> list[Place]:

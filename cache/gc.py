@@ -17,7 +17,7 @@ from emo.cache.journal import SUFFIX, journals, read_tail
 from emo.cache.leftovers import clear_leftovers
 from emo.cache.paths import CachePaths, SpacePaths
 from emo.cache.publish import publish, publish_lock
-from emo.cache.shards import shard_ends, shards_on_disk
+from emo.cache.shards import clear_empty_shards
 from emo.cache.state import load_state
 from emo.cache.store import FeatureCache, spaces_lock
 from emo.records import RETRACTED
@@ -54,8 +54,10 @@ def _of_space(paths: SpacePaths, *, remove: bool) -> Iterator[Garbage]:
             yield Garbage("leftover", path)
         for path in _consumed(paths):
             yield Garbage("journal", path)
-        for path in _empty_shards(paths, remove=remove):
-            yield Garbage("shard", path)
+        state = load_state(paths)
+        for array in state.spec.arrays:
+            for path in clear_empty_shards(paths, state, array, remove=remove):
+                yield Garbage("shard", path)
     if remove:
         publish(paths)
 
@@ -95,20 +97,3 @@ def _consumed(paths: SpacePaths) -> list[Path]:
             found.append(path)
         fsops.close(descriptor)
     return found
-
-
-def _empty_shards(paths: SpacePaths, *, remove: bool) -> Iterator[Path]:
-    """Shards that no record names and no writer holds. The caller holds the publish lock."""
-    state = load_state(paths)
-    for array in state.spec.arrays:
-        geometry, ends = state.geometry(array), shard_ends(paths, state, array)
-        for shard in shards_on_disk(paths, array, geometry):
-            path = paths.chunk(array, geometry.shard_key(shard))
-            if ends.get(shard, 0):
-                continue
-            descriptor = fsops.open_update(path)
-            if fsops.flock(descriptor, wait=False):
-                if remove:
-                    fsops.unlink(path)
-                yield path
-            fsops.close(descriptor)

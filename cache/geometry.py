@@ -2,7 +2,7 @@
 
 A dense shard is its rows one after the other, then the Zarr shard index, whose every entry is known in
 advance. So a shard is valid Zarr from the moment it is made, and one read at a computed offset fetches a
-record. Knows no files.
+record. A sealed shard is the same, cut after its last used chunk. Knows no files.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from emo.spec import ArrayLayout
 
 ROWS_IN_CHUNK = 64
 MOST_CHUNKS = 1 << 24  # in a shard: 256 MiB of index
+ABSENT = 2**64 - 1  # offset and length of an inner chunk that a shard does not hold
 
 
 @dataclass(frozen=True)
@@ -77,17 +78,24 @@ class Geometry:
 
     @property
     def sealed_below(self) -> int:
-        """A shard with fewer free rows than this takes no new writer."""
+        """A shard with fewer free rows than this takes no new writer, and is not worth sealing."""
         return self.shard_rows // 16
 
     @cached_property
     def index(self) -> bytes:
         """The index of a dense shard: (offset, length) of each chunk as u64, then the crc32c of that."""
-        chunk_bytes = self.chunk_rows * self.row_bytes
-        chunks = self.shard_rows // self.chunk_rows
-        entries = np.empty((chunks, 2), "<u8")
-        entries[:, 0] = np.arange(chunks, dtype="<u8") * np.uint64(chunk_bytes)
-        entries[:, 1] = chunk_bytes
+        return self.sealed_index(self.shard_rows // self.chunk_rows)
+
+    @property
+    def chunk_bytes(self) -> int:
+        """Bytes of an inner chunk."""
+        return self.chunk_rows * self.row_bytes
+
+    def sealed_index(self, chunks: int) -> bytes:
+        """The index of a shard that ends after `chunks` chunks: the others are marked as absent."""
+        entries = np.full((self.shard_rows // self.chunk_rows, 2), ABSENT, "<u8")
+        entries[:chunks, 0] = np.arange(chunks, dtype="<u8") * np.uint64(self.chunk_bytes)
+        entries[:chunks, 1] = self.chunk_bytes
         body = entries.tobytes()
         return body + crc32c(body).to_bytes(4, "little")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,8 @@ from emo.cache.geometry import Geometry
 from emo.cache.paths import SpacePaths
 from emo.cache.publish import publish_lock, read_tails
 from emo.cache.state import SpaceState, load_state
+
+COPY_BYTES = 1 << 20
 
 
 class ShardWriter:
@@ -89,29 +91,57 @@ class ShardWriter:
                 if fsops.flock(descriptor, wait=False):
                     # its last writer may have added lines between our reading and its letting go
                     end = shard_ends(self._paths, state, self._array).get(shard, 0)
-                    if self._free(end, rows) and self._whole(descriptor, end):
-                        self._hold(descriptor, shard, end)
-                        return True
+                    if self._free(end, rows):
+                        held = self._whole(descriptor, shard, end)
+                        if held is not None:
+                            self._hold(held, shard, end)
+                            return True
                 fsops.close(descriptor)
         return False
 
     def _free(self, end: int, rows: int) -> bool:
         return self._geometry.shard_rows - end >= max(rows, self._geometry.sealed_below)
 
-    def _whole(self, descriptor: int, end: int) -> bool:
-        """Whether the shard is dense; one without rows whose maker was killed half-way is finished here."""
-        if is_dense(descriptor, self._geometry):
-            return True
+    def _whole(self, descriptor: int, shard: int, end: int) -> int | None:
+        """The descriptor of the shard at its full length; None where another program rewrote it.
+
+        One without rows whose maker was killed half-way is finished here, a sealed one is made anew.
+        """
+        rows = dense_rows(descriptor, self._geometry)
+        if rows == self._geometry.shard_rows:
+            return descriptor
+        if rows is not None:
+            return self._unsealed(descriptor, shard, rows)
         if end == 0:
             self._lay_out(descriptor)
-        return end == 0
+            return descriptor
+        return None
+
+    def _unsealed(self, sealed: int, shard: int, rows: int) -> int:
+        """The locked descriptor of a whole shard with the rows of a sealed one, in its place.
+
+        Its rows were safe in the sealed file, so they are synced here whatever the durability.
+        """
+        scratch = self._scratch()
+        descriptor = fsops.create_locked(scratch)
+        self._lay_out(descriptor)
+        copy_shard(sealed, descriptor, rows * self._geometry.row_bytes)
+        fsops.fdatasync(descriptor)
+        path = self._path(shard)
+        fsops.rename(scratch, path)
+        fsops.sync_folder(path.parent)
+        fsops.close(sealed)
+        return descriptor
+
+    def _scratch(self) -> Path:
+        return self._paths.scratch(f"shard{os.getpid()}-{time.time_ns()}")
 
     def _lay_out(self, descriptor: int) -> None:
         fsops.ftruncate(descriptor, self._geometry.file_bytes)
         fsops.pwrite(descriptor, self._geometry.index, self._geometry.data_bytes)
 
     def _claim(self) -> None:
-        scratch = self._paths.scratch(f"shard{os.getpid()}-{time.time_ns()}")
+        scratch = self._scratch()
         descriptor = fsops.create_locked(scratch)  # before it has its name, so that nobody adopts it
         self._lay_out(descriptor)
         taken = shards_on_disk(self._paths, self._array, self._geometry)
@@ -149,10 +179,46 @@ def shards_on_disk(paths: SpacePaths, array: str, geometry: Geometry) -> list[in
 
 
 def is_dense(descriptor: int, geometry: Geometry) -> bool:
-    """Whether a shard file is its rows and the index that a dense shard must have."""
-    if fsops.size_of(descriptor) != geometry.file_bytes:
-        return False
-    return fsops.pread(descriptor, len(geometry.index), geometry.data_bytes) == geometry.index
+    """Whether each row of the file lies where its number says: a whole shard or a sealed one."""
+    return dense_rows(descriptor, geometry) is not None
+
+
+def dense_rows(descriptor: int, geometry: Geometry) -> int | None:
+    """How many rows a dense shard holds: all, or fewer where it was sealed. None where it is not dense."""
+    begin = fsops.size_of(descriptor) - len(geometry.index)
+    if not 0 <= begin <= geometry.data_bytes or begin % geometry.chunk_bytes:
+        return None
+    chunks = begin // geometry.chunk_bytes
+    expected = geometry.index if begin == geometry.data_bytes else geometry.sealed_index(chunks)
+    if fsops.pread(descriptor, len(expected), begin) != expected:
+        return None
+    return chunks * geometry.chunk_rows
+
+
+def copy_shard(source: int, target: int, size: int) -> None:
+    """Copy the first `size` bytes of an open file."""
+    for offset in range(0, size, COPY_BYTES):
+        fsops.pwrite(target, fsops.pread(source, min(COPY_BYTES, size - offset), offset), offset)
+
+
+def clear_empty_shards(
+    paths: SpacePaths, state: SpaceState, array: str, *, remove: bool = True
+) -> Iterator[Path]:
+    """Remove the shards that no record names and no writer holds, or only name them. The caller holds the
+    publish lock."""
+    geometry, ends = state.geometry(array), shard_ends(paths, state, array)
+    for shard in shards_on_disk(paths, array, geometry):
+        path = paths.chunk(array, geometry.shard_key(shard))
+        if ends.get(shard, 0):
+            continue
+        descriptor = fsops.open_update(path)
+        try:
+            if fsops.flock(descriptor, wait=False):
+                if remove:
+                    fsops.unlink(path)
+                yield path
+        finally:
+            fsops.close(descriptor)
 
 
 def shard_ends(paths: SpacePaths, state: SpaceState, array: str) -> Mapping[int, int]:

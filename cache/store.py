@@ -5,6 +5,7 @@ Knows which spaces there are and how a new one comes to be; nothing of records.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import time
@@ -47,7 +48,26 @@ def open_cache(path: str | os.PathLike[str], mode: Mode = "r") -> FeatureCache:
                 f"there is no feature cache at {paths.root}. Run: emo extract --cache {paths.root}"
             )
         _make_root(paths)
+    refuse_no_cache(paths)
     return FeatureCache(paths, writable=mode == "a")
+
+
+def refuse_no_cache(paths: CachePaths) -> None:
+    """FormatError for a folder in which nothing was ever written by a cache: a wrong path is no damage."""
+    traces = [paths.aside, *paths.root.glob(f"*/*/clip_id/{METADATA}")]
+    root = paths.metadata.read_bytes() if paths.metadata.is_file() else None
+    foreign = root is None or (_is_json(root) and b'"emo:' not in root)
+    if foreign and not any(trace.exists() for trace in traces):
+        lacks = f"it has no {METADATA}" if root is None else f"its {METADATA} is of another program"
+        raise FormatError(f"{paths.root} holds no feature cache: {lacks}.")
+
+
+def _is_json(data: bytes) -> bool:
+    try:
+        json.loads(data)
+    except ValueError:
+        return False
+    return True
 
 
 class FeatureCache:

@@ -28,6 +28,7 @@ from emo.cache.paths import METADATA, CachePaths, SpacePaths
 from emo.cache.reader import ArrayReader
 from emo.cache.rows import Place
 from emo.cache.state import SpaceState, check_member, load_state, read_metadata
+from emo.cache.store import refuse_no_cache
 from emo.cache.subset import Subset
 from emo.clip import normal_id
 from emo.errors import CacheMiss
@@ -92,7 +93,7 @@ def verify_cache(
     path: str | os.PathLike[str], gone: Sequence[str] = (), subset: Subset | None = None
 ) -> Verification:
     """Read everything in the cache at `path`, of the rows only those of a `subset`; CacheMiss where there is
-    none.
+    none, FormatError where there is something else.
 
     Nothing may be left of the clips in `gone`: what is counts as bad.
     """
@@ -109,6 +110,7 @@ def checks(
     paths = CachePaths.at(path)
     if not paths.root.is_dir():
         raise CacheMiss(f"there is no feature cache at {paths.root}.")
+    refuse_no_cache(paths)
     names, problems = _space_names(paths)
     yield from problems
     gone = [normal_id(clip_id) for clip_id in gone]

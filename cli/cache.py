@@ -21,7 +21,8 @@ from emo.cli.cache_options import (
     print_json,
     size,
 )
-from emo.cli.cache_tools import diff, forget, gc, merge
+from emo.cli.cache_privacy import privacy
+from emo.cli.cache_tools import diff, forget, gc, merge, seal
 
 if TYPE_CHECKING:
     from emo.cache import Verification
@@ -172,5 +173,5 @@ def _tell(found: Verification, turn: int) -> None:
         click.echo(f"{found.share:.1%} of the records read: turn {turn}")
 
 
-for _verb in (diff, export_group, forget, gc, import_group, merge):
+for _verb in (diff, export_group, forget, gc, import_group, merge, privacy, seal):
     cache.add_command(_verb)

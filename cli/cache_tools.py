@@ -1,4 +1,4 @@
-"""Verbs of `emo cache` for the years after: forget, collect garbage, merge, compare."""
+"""Verbs of `emo cache` for the years after: forget, collect garbage, seal, merge, compare."""
 
 from __future__ import annotations
 
@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from emo.cli.cache_options import DEFAULT_CACHE, EXIT_PARTIAL, cache_option, json_option, print_json
+from emo.cli.cache_options import (
+    DEFAULT_CACHE,
+    EXIT_PARTIAL,
+    cache_option,
+    json_option,
+    print_json,
+    size,
+)
 from emo.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -127,6 +134,31 @@ def gc(compact_too: bool, cache_path: Path | None, yes: bool, as_json: bool) -> 
     for one in found:
         click.echo(f"{one.what}: {one.path}" + (f" ({one.rows} rows)" if one.rows else ""))
     click.echo(f"{len(found)} things {'removed' if yes else 'to remove; add --yes to do it'}")
+
+
+@click.command()
+@cache_option
+@json_option
+def seal(cache_path: Path | None, as_json: bool) -> None:
+    """Cut the empty tails off shards that are not full, before the cache is copied.
+
+    On its own disk a cache takes no more than it holds, but tar, rsync or an object store would copy the
+    tails. Every reader reads on; the next writer makes a shard whole again.
+
+    \b
+    Examples:
+      emo cache seal
+      emo cache seal --cache features.zarr --json
+    """
+    from emo.cache import open_cache
+    from emo.cache.seal import seal as seal_shards
+
+    sealed = list(seal_shards(open_cache(cache_path or DEFAULT_CACHE, "a")))
+    before, after = (sum(getattr(one, when) for one in sealed) for when in ("before", "after"))
+    if as_json:
+        print_json({"shards": len(sealed), "bytes_before": before, "bytes_after": after})
+    else:
+        click.echo(f"{len(sealed)} shards sealed: {size(before)} before, {size(after)} now")
 
 
 @click.command()

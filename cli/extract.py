@@ -52,6 +52,7 @@ MOST_LISTED = 20
     metavar="NAME=NUMBER",
     help="Such as most_seconds=3600, see docs/media.md; repeatable.",
 )
+@click.option("--rehash", is_flag=True, help="Read media and weights again that look unchanged.")
 @click.option("--dry-run", is_flag=True, help="Show the plan and stop.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 @click.pass_context
@@ -68,6 +69,7 @@ def extract(
     replace_changed: bool,
     strict_root: bool,
     limits: tuple[str, ...],
+    rehash: bool,
     dry_run: bool,
     as_json: bool,
 ) -> None:
@@ -92,6 +94,7 @@ def extract(
             retry_failed=retry_failed,
             redo=redo,
             replace_changed=replace_changed,
+            rehash=rehash,
             durability=durability,
             limits=media_limits(limits, Path(clips or ".") if strict_root else None),
             dry_run=dry_run,

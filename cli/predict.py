@@ -86,6 +86,8 @@ def predict(
     system = loaded(model, loading, force=force, decoding=Decoding(**decoding))
     if stream or embeddings:
         _llama(system, model)
+    if not Path(cache).exists():
+        voice(ctx).note(_new_cache(Path(cache)))
     with AnswerFile(Path(out)) if out else nullcontext() as file, voice(ctx).steps() as steps:
         ready = prepare(
             system,
@@ -129,6 +131,12 @@ def predict(
                 click.echo("\n".join(_lines(shown)))
         if embeddings:
             _store(steps, ready, chosen, Path(model), embeddings)
+
+
+def _new_cache(cache: Path) -> str:
+    beside = sorted(str(path) for path in cache.parent.glob("*.zarr"))
+    others = f" Beside it: {', '.join(beside)}." if beside else ""
+    return f"there is no cache at {cache}: the clips' features go into a new one.{others}"
 
 
 def _lines(answer: Answer) -> Iterator[str]:

@@ -135,9 +135,19 @@ def _digest(path: Path) -> str:
     blob = path.resolve().name
     if path.is_symlink() and re.fullmatch(r"[0-9a-f]{64}", blob):
         return blob
-    return _stat_cache(cache_home() / "weight-digests.jsonl").sha256(path)
+    return _stat_cache(_memory()).sha256(path)
 
 
 @cache
 def _stat_cache(store: Path) -> StatCache:
     return StatCache(store)
+
+
+def rehash_weights() -> None:
+    """Forget every remembered digest: weights are read again when they are next asked for."""
+    _memory().unlink(missing_ok=True)
+    _stat_cache.cache_clear()
+
+
+def _memory() -> Path:
+    return cache_home() / "weight-digests.jsonl"

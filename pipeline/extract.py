@@ -22,8 +22,10 @@ from emo.config.cache import Durability
 from emo.config.extract import DEFAULTS, MediaLimits
 from emo.corpora.manifest import clips_in
 from emo.digests import StatCache
+from emo.errors import ConfigError
 from emo.extractors import make_encoder
 from emo.extractors.reading import Asked, Reading, read_ahead
+from emo.extractors.weights import rehash_weights
 from emo.pipeline.canary import check_canary
 from emo.pipeline.plan import EncoderPlan, ExtractPlan, Failure, make_plan
 from emo.records import OK, FeatureSink, Record, usable
@@ -71,6 +73,7 @@ def extract(
     retry_failed: bool = False,
     redo: bool = False,
     replace_changed: bool = False,
+    rehash: bool = False,
     durability: Durability = "batch",
     limits: MediaLimits = DEFAULTS,
     dry_run: bool = False,
@@ -81,9 +84,11 @@ def extract(
 
     `clips` is a folder, a media file, a manifest or a list of Clip; `encoders` are names such as `hubert`;
     `jobs` is the number of decoding processes (0: one a core); `limits` is what a file may claim and cost.
-    `dry_run` stops after the plan. `on_plan` is called once before any work, `on_progress` after each clip.
+    `rehash` reads media and weights again that look unchanged. `dry_run` stops after the plan. `on_plan` is
+    called once before any work, `on_progress` after each clip.
 
-    Raises ConfigError for unusable settings, CheckpointError where weights are missing.
+    Raises ConfigError for unusable settings and for a place without media, CheckpointError where weights are
+    missing.
     """
     started = time.monotonic()
     plan = _planned(
@@ -91,6 +96,7 @@ def extract(
         encoders,
         cache,
         preset,
+        rehash,
         retry_failed=retry_failed,
         redo=redo,
         replace_changed=replace_changed,
@@ -110,12 +116,18 @@ def _planned(
     encoders: Sequence[str],
     cache: str | os.PathLike[str],
     preset: str,
+    rehash: bool,
     **choices: Any,
 ) -> ExtractPlan:
     """What there is to do; `choices` as `make_plan` takes them."""
     chosen, ignored = clips_in(Path(clips)) if isinstance(clips, str | os.PathLike) else (clips, 0)
+    if isinstance(clips, str | os.PathLike) and not chosen:
+        passed_over = f": {ignored} other files ignored" if ignored else ""
+        raise ConfigError(f"no media found in {os.fspath(clips)}{passed_over}. Name a folder of clips.")
     store = open_cache(cache, mode="a")
-    files = StatCache(Path(f"{os.fspath(cache)}.journal") / "media-digests.jsonl")
+    if rehash:
+        rehash_weights()
+    files = StatCache(Path(f"{os.fspath(cache)}.journal") / "media-digests.jsonl", rehash=rehash)
     made = [make_encoder(name, preset=preset) for name in encoders]
     return make_plan(chosen, made, store, files, ignored=ignored, **choices)
 

@@ -1,7 +1,9 @@
-"""SHA-256 of files, remembered by (size, mtime, inode) so that an unchanged file is read once.
+"""SHA-256 of files, remembered by (size, mtime, inode, ctime) so that an unchanged file is read once.
 
 The memory is an append-only JSON-lines file that can be deleted at any time. It decides nothing but
-whether to read again: a digest always comes from the bytes.
+whether to read again: a digest always comes from the bytes. ctime is there because a program can set mtime
+back, but not it; a file that changed within the last seconds is not remembered, because it may change again
+under the same times.
 """
 
 from __future__ import annotations
@@ -11,9 +13,11 @@ import hashlib
 import json
 import os
 import stat
+import time
 from pathlib import Path
 
 CHUNK_BYTES = 1 << 20
+SETTLED_NS = 2_000_000_000  # the coarsest clock of a file system in use (FAT)
 
 
 def sha256_file(path: Path) -> str:
@@ -26,12 +30,15 @@ def sha256_file(path: Path) -> str:
 
 
 class StatCache:
-    """Digests by path, trusted while size, mtime (ns) and inode stand. `store` None remembers nothing."""
+    """Digests by path, trusted while size, mtime, inode and ctime (ns) stand. `store` None remembers nothing.
 
-    def __init__(self, store: Path | None) -> None:
+    With `rehash` what was remembered before is not trusted: every file is read once.
+    """
+
+    def __init__(self, store: Path | None, *, rehash: bool = False) -> None:
         self._store = store
         self._known: dict[str, tuple[list[int], str]] = {}
-        if store is not None and store.exists():
+        if store is not None and store.exists() and not rehash:
             self._load(store)
 
     def _load(self, store: Path) -> None:
@@ -48,13 +55,14 @@ class StatCache:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):  # a pipe or a device would never end
             raise OSError(errno.EINVAL, "no regular file", str(path))
-        stamp = [status.st_size, status.st_mtime_ns, status.st_ino]
+        stamp = [status.st_size, status.st_mtime_ns, status.st_ino, status.st_ctime_ns]
         known = self._known.get(key)
         if known is not None and known[0] == stamp:
             return known[1]
+        settled = max(status.st_mtime_ns, status.st_ctime_ns) < time.time_ns() - SETTLED_NS
         digest = sha256_file(path)
         self._known[key] = (stamp, digest)
-        if self._store is not None:
+        if self._store is not None and settled:
             self._append(self._store, key, stamp, digest)
         return digest
 

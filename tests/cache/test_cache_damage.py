@@ -5,8 +5,10 @@ import shutil
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from emo.cache import open_cache, verify_cache
+from emo.cli.main import emo, exit_code
 from emo.errors import CacheMiss, DamagedCache, FormatError
 
 
@@ -222,6 +224,26 @@ def test_what_is_no_cache_is_refused(tmp_path):
     (tmp_path / "photos/a.jpg").write_bytes(b"x")
     with pytest.raises(FormatError, match="holds no feature cache"):
         open_cache(tmp_path / "photos", "a")
+
+
+@pytest.mark.parametrize("content", [None, b'{"zarr_format":3,"node_type":"group","attributes":{}}'])
+def test_a_wrong_path_is_told_apart_from_damage(tmp_path, content):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    (folder / "a.jpg").write_bytes(b"x")
+    if content is not None:
+        (folder / "zarr.json").write_bytes(content)
+    for look in (open_cache, verify_cache):
+        with pytest.raises(FormatError, match=r"photos holds no feature cache: it"):
+            look(folder)
+    result = CliRunner().invoke(emo, ["cache", "verify", "--cache", str(folder)])
+    assert exit_code(result.exception) == 2
+
+
+def test_a_cache_that_lost_its_root_is_damaged_not_foreign(cache):
+    (cache / "zarr.json").unlink()
+    shutil.rmtree(f"{cache}.journal")
+    assert [check.file for check in verify_cache(cache).bad] == [str(cache / "zarr.json")]
 
 
 def test_a_space_under_another_name_is_damage(cache, space):

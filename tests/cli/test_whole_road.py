@@ -71,6 +71,12 @@ def test_the_road_from_clips_to_reasons(workspace):
         assert {"clip_id", "label", "probabilities", "text", "features", "missing"} <= set(answer)
         assert abs(sum(answer["probabilities"].values()) - 1) < 1e-4
         assert answer["features"] == ["hubert", "mae", "videomae", "eva"]
+    clip = sorted((workspace / "clips").rglob("*.mp4"))[0]
+    words = ["predict", str(clip), "--model", "runs/head", "--cache", "mistyped.zarr"]
+    result = CliRunner().invoke(emo, words)
+    assert result.exit_code == 0
+    assert "there is no cache at mistyped.zarr: the clips' features go into a new one" in result.output
+    assert "Beside it: features.zarr" in result.output
     told = json.loads(typed("evaluate", "--json"))
     assert told["n"] > 0
     assert told["ci"][0] <= told["weighted_f1"] <= told["ci"][1]

@@ -11,6 +11,7 @@ from click.testing import CliRunner
 import emo
 from emo.cache import open_cache
 from emo.cli.main import emo as command
+from emo.cli.main import exit_code
 from emo.clip import Clip
 from emo.errors import ConfigError
 from emo.pipeline.extract import extract
@@ -128,6 +129,18 @@ def test_the_command_ends_with_three_and_one_line_for_each_bad_file(folder, tmp_
     assert statuses["empty"] == statuses["text"] == "failed:unreadable"
     assert statuses["cut"].startswith(("failed:", "degraded:"))
     assert told["stored"] + told["already"] + len(told["failed"]) == 6
+
+
+def test_a_place_without_media_is_a_mistake_and_makes_no_cache(folder, tmp_path):
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    (empty / "notes.txt").write_text("no film")
+    arguments = ["extract", str(empty), "--preset", "tiny", "--cache", str(tmp_path / "f.zarr")]
+    result = CliRunner().invoke(command, arguments)
+    assert exit_code(result.exception) == 2
+    assert "no media found" in str(result.exception)
+    assert "1 other files ignored" in str(result.exception)
+    assert not (tmp_path / "f.zarr").exists()
 
 
 def test_dry_run_stores_nothing(folder, tmp_path):
