@@ -7,6 +7,7 @@ is a snapshot: what others store later shows after `refresh`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
@@ -32,18 +33,18 @@ from emo.cache.writer import SpaceWriter
 from emo.canonical import Json
 from emo.config.cache import DEFAULTS, Durability
 from emo.errors import CacheError, CacheMiss, ConfigError
-from emo.records import Array, usable
+from emo.records import OK, Array, usable
 from emo.spec import FeatureSpec
 
 
 class Space(Mapping[str, Feature]):
     """The current usable records of one spec, by clip id, and the status of every other clip."""
 
-    def __init__(self, paths: SpacePaths, *, writable: bool) -> None:
-        self._open(paths, writable)
+    def __init__(self, paths: SpacePaths, *, writable: bool, accept_degraded: bool = False) -> None:
+        self._open(paths, writable, accept_degraded)
 
-    def _open(self, paths: SpacePaths, writable: bool) -> None:
-        self._paths, self._writable = paths, writable
+    def _open(self, paths: SpacePaths, writable: bool, accept_degraded: bool) -> None:
+        self._paths, self._writable, self._accept_degraded = paths, writable, accept_degraded
         self._state = load_state(paths)
         self._index: Index | None = None
         self._readers: dict[str, ArrayReader] = {}
@@ -92,11 +93,11 @@ class Space(Mapping[str, Feature]):
     def __repr__(self) -> str:
         return f"<Space {self.name} preset={self.spec.preset!r} arrays={list(self.spec.arrays)}>"
 
-    def __getstate__(self) -> tuple[SpacePaths, bool]:
+    def __getstate__(self) -> tuple[SpacePaths, bool, bool]:
         """Another process opens the space for itself: descriptors do not travel."""
-        return self._paths, self._writable
+        return self._paths, self._writable, self._accept_degraded
 
-    def __setstate__(self, state: tuple[SpacePaths, bool]) -> None:
+    def __setstate__(self, state: tuple[SpacePaths, bool, bool]) -> None:
         self._open(*state)
 
     def __hash__(self) -> int:
@@ -108,7 +109,7 @@ class Space(Mapping[str, Feature]):
     @following
     def __iter__(self) -> Iterator[str]:
         status = self.index.column("status")
-        return (clip_id for clip_id, row in self.index.live() if usable(status[row]))
+        return (clip_id for clip_id, row in self.index.live() if self._usable(status[row]))
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
@@ -116,19 +117,30 @@ class Space(Mapping[str, Feature]):
     @following
     def __contains__(self, clip_id: object) -> bool:
         row = self.index.current.get(clip_id) if isinstance(clip_id, str) else None
-        return row is not None and usable(self.index.column("status")[row])
+        return row is not None and self._usable(self.index.column("status")[row])
+
+    def _usable(self, status: str) -> bool:
+        return usable(status, accept_degraded=self._accept_degraded)
 
     def __getitem__(self, clip_id: str) -> Feature:
         info = self.info(clip_id)
-        if info is None or not usable(info.status):
+        if info is None or not self._usable(info.status):
             raise self._miss(clip_id, info)
         return Feature(self, clip_id, info)
 
     @following
     def info(self, clip_id: str) -> RecordInfo | None:
-        """What is known of a clip, whatever its status; None where nothing is."""
+        """What is known of a clip, whatever its status; None where nothing is.
+
+        Where degraded records are accepted, one is shown as `ok`, with its own status as the reason.
+        """
         row = self.index.current.get(clip_id)
-        return None if row is None else self._info(clip_id, row)
+        if row is None:
+            return None
+        info = self._info(clip_id, row)
+        if self._usable(info.status) and info.status != OK:
+            return replace(info, status=OK, reason=info.status)
+        return info
 
     def _info(self, clip_id: str, row: int) -> RecordInfo:
         index = self.index

@@ -31,9 +31,12 @@ STORED_DTYPES = ("float16", "bfloat16", "float32", "float64")
 Mode = Literal["r", "a"]
 
 
-def open_cache(path: str | os.PathLike[str], mode: Mode = "r") -> FeatureCache:
+def open_cache(
+    path: str | os.PathLike[str], mode: Mode = "r", *, accept_degraded: bool = False
+) -> FeatureCache:
     """The cache at `path`: `r` to read an existing one, `a` to add to it or make it.
 
+    `accept_degraded` shows records of damaged but readable media as sound ones; for reading only.
     Raises CacheMiss where there is none to read, FormatError where it is something else or of another
     format, DamagedCache where its metadata is not what was written.
     """
@@ -48,8 +51,10 @@ def open_cache(path: str | os.PathLike[str], mode: Mode = "r") -> FeatureCache:
                 f"there is no feature cache at {paths.root}. Run: emo extract --cache {paths.root}"
             )
         _make_root(paths)
+    if accept_degraded and mode != "r":
+        raise ConfigError("a cache that is added to shows degraded records as they are.")
     refuse_no_cache(paths)
-    return FeatureCache(paths, writable=mode == "a")
+    return FeatureCache(paths, writable=mode == "a", accept_degraded=accept_degraded)
 
 
 def refuse_no_cache(paths: CachePaths) -> None:
@@ -73,8 +78,8 @@ def _is_json(data: bytes) -> bool:
 class FeatureCache:
     """Feature spaces by spec, by `hubert`, by `hubert/<fingerprint prefix>` or by `hubert@<preset>`."""
 
-    def __init__(self, paths: CachePaths, *, writable: bool) -> None:
-        self._paths, self._writable = paths, writable
+    def __init__(self, paths: CachePaths, *, writable: bool, accept_degraded: bool = False) -> None:
+        self._paths, self._writable, self._accept_degraded = paths, writable, accept_degraded
         self._spaces: dict[str, Space] = {}
         self._names()
 
@@ -138,7 +143,11 @@ class FeatureCache:
     def _space(self, name: str) -> Space:
         if name not in self._spaces:
             encoder, _, short = name.partition("/")
-            self._spaces[name] = Space(self._paths.space(encoder, short), writable=self._writable)
+            self._spaces[name] = Space(
+                self._paths.space(encoder, short),
+                writable=self._writable,
+                accept_degraded=self._accept_degraded,
+            )
         return self._spaces[name]
 
     def _matching(self, which: FeatureSpec | str) -> list[Space]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from emo.cli.accept_option import DEGRADED, accept_option
 from emo.cli.console import print_json, quieten_transformers
 from emo.cli.device_option import refuse_absent
 from emo.cli.labelled import refuse_unlabelled
@@ -15,6 +16,7 @@ from emo.cli.model_options import model_options
 
 @click.command()
 @model_options
+@accept_option()
 @click.option(
     "--manifest", default=".", show_default=True, type=click.Path(), help="What the model was trained on."
 )
@@ -25,6 +27,7 @@ def calibrate(
     model: str,
     cache: str,
     force: bool,
+    accept: str | None,
     loading: dict[str, Any],
     manifest: str,
     bias: bool,
@@ -52,7 +55,7 @@ def calibrate(
     refuse_unlabelled(manifest, clips)
     quieten_transformers()
     system = load_system(Path(model), force=force, calibrated=False, **loading)
-    spaces = spaces_of(system, open_cache(cache), force=force)
+    spaces = spaces_of(system, open_cache(cache, accept_degraded=accept == DEGRADED), force=force)
     fitted = run(system, clips, spaces, bias=bias, seed=seed)
     write_calibration(Path(model), fitted.calibration, system.labels, fitted.to_json())
     if as_json:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from emo.cli.accept_option import DEGRADED, accept_option
 from emo.cli.console import print_json, quieten_transformers, voice
 from emo.cli.labelled import of_split
 from emo.cli.model_options import loaded, model_options, note_unknown
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @model_options
+@accept_option()
 @click.option(
     "--manifest",
     default=".",
@@ -45,6 +47,7 @@ def evaluate(
     model: str,
     cache: str,
     force: bool,
+    accept: str | None,
     loading: dict[str, Any],
     manifest: str,
     split: str | None,
@@ -78,7 +81,7 @@ def evaluate(
     chosen = split or ("all" if published else "test")
     clips = of_split(manifest, clips_in(Path(manifest))[0], chosen)
     system = loaded(model, loading, force=force)
-    spaces = spaces_of(system, open_cache(cache), force=force)
+    spaces = spaces_of(system, open_cache(cache, accept_degraded=accept == DEGRADED), force=force)
     note_unknown(voice(ctx), system, spaces)
     title, how = f"{model} on {chosen}", " ".join(["emo", *sys.argv[1:]])
     if published:

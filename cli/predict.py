@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from emo.cli.accept_option import DEGRADED, accept_option
 from emo.cli.console import SCHEMA_VERSION, Steps, quieten_transformers, voice
 from emo.cli.model_options import loaded, model_options, note_unknown
 from emo.errors import ConfigError
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("clips", nargs=-1, required=True, type=click.Path())
 @model_options
+@accept_option()
 @click.option("--text", default="", help="What is said, for a single clip without a manifest.")
 @click.option("--no-reasons", is_flag=True, help="Labels only.")
 @click.option("--stream", is_flag=True, help="Show each reason while it is generated.")
@@ -51,6 +53,7 @@ def predict(
     model: str,
     cache: str,
     force: bool,
+    accept: str | None,
     loading: dict[str, Any],
     text: str,
     no_reasons: bool,
@@ -94,6 +97,7 @@ def predict(
             chosen,
             cache,
             force=force,
+            accept_degraded=accept == DEGRADED,
             jobs=jobs,
             on_progress=lambda event: steps.show("extract", event.done, event.total, event.clip_id),
         )

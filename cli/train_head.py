@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from emo.cli.accept_option import DEGRADED, accept_option
 from emo.cli.console import Voice, print_json, voice
 from emo.config.heads import HeadConfig
 from emo.errors import ConfigError
@@ -50,6 +51,7 @@ DEFAULTS = HeadConfig()
 )
 @click.option("--seed", type=int, default=DEFAULTS.seed, show_default=True)
 @click.option("--epochs", type=click.IntRange(1), default=DEFAULTS.epochs, show_default=True, help="At most.")
+@accept_option()
 @click.option("--controls", is_flag=True, help="Also train on each feature alone and on shuffled features.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 @click.pass_context
@@ -64,6 +66,7 @@ def train_head(
     out: str,
     seed: int,
     epochs: int,
+    accept: str | None,
     controls: bool,
     as_json: bool,
 ) -> None:
@@ -85,7 +88,7 @@ def train_head(
     with speaker.meter("train-head") as meter:
         run = run_head(
             clips,
-            spaces_named(open_cache(Path(cache)), features),
+            spaces_named(open_cache(Path(cache), accept_degraded=accept == DEGRADED), features),
             label_set(labels, clips),
             config,
             controls=controls,

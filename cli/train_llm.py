@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from emo.cli.accept_option import DEGRADED, accept_option
 from emo.cli.console import Voice, print_json, quieten_transformers, voice
 from emo.cli.device_option import refuse_absent
 from emo.cli.hardware_options import hardware_options
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="NAME[,NAME...], or none for the words alone.",
 )
+@accept_option()
 @click.option("--base", default="", help="LLaMA-family directory or hub id; emo llm tiny-base makes one.")
 @click.option("--init-from", type=click.Path(), help="Checkpoint to start from.  [default: the stage before]")
 @click.option("--force", is_flag=True, help="Begin with --init-from of another LLaMA or other features.")
@@ -68,6 +70,7 @@ def train_llm(
     merr: str | None,
     lists: tuple[str, ...],
     features: str,
+    accept: str | None,
     base: str,
     init_from: str | None,
     force: bool,
@@ -130,7 +133,11 @@ def train_llm(
     texts = read_texts(merr_folder(manifest, merr), clips, named)
     clips = with_known_labels(clips, texts)
     refuse_unlabelled(manifest, clips)
-    spaces = {} if features == "none" else spaces_named(open_cache(Path(cache)), features)
+    spaces = (
+        {}
+        if features == "none"
+        else spaces_named(open_cache(Path(cache), accept_degraded=accept == DEGRADED), features)
+    )
     if dry_run:
         expected = forecast(clips, texts, spaces, base, config, seed=seed, hardware=hardware)
         return print_json(expected.as_json()) if as_json else click.echo("\n".join(expected.lines()))

@@ -39,6 +39,7 @@ def predict(
     text: str = "",
     reasons: bool = True,
     abstain_below: float = 0.0,
+    accept_degraded: bool = False,
     jobs: int = 0,
     on_progress: Callable[[ExtractProgress], None] | None = None,
 ) -> Iterator[Answer]:
@@ -46,13 +47,21 @@ def predict(
 
     `clips` are media files, folders, manifests or Clips; `text` is what is said in a single clip. Features
     go to and come from `cache`. A clip without a feature is answered without it, and says so. An answer
-    whose probability is below `abstain_below` is withheld.
+    whose probability is below `abstain_below` is withheld. Features of damaged media are used only with
+    `accept_degraded`.
 
     Raises ConfigError where there is nothing to answer for, StaleCache where this installation's encoder
     makes other features than the model was trained on.
     """
     system = load_system(Path(model))
-    ready = prepare(system, clips_named(clips, text), cache, jobs=jobs, on_progress=on_progress)
+    ready = prepare(
+        system,
+        clips_named(clips, text),
+        cache,
+        accept_degraded=accept_degraded,
+        jobs=jobs,
+        on_progress=on_progress,
+    )
     for answer in answer_all(system, ready.clips, ready.spaces, reasons=reasons):
         yield answer.unless_below(abstain_below)
 
@@ -63,16 +72,20 @@ def prepare(
     cache: str | os.PathLike[str],
     *,
     force: bool = False,
+    accept_degraded: bool = False,
     jobs: int = 0,
     on_progress: Callable[[ExtractProgress], None] | None = None,
 ) -> Prepared:
     """Extract what `system` needs of `clips` and is not stored yet. `force` and errors as `spaces_of`.
 
+    Features of damaged media count as missing, unless `accept_degraded`.
+
     Features whose recipe is not known, as of converted weights, are taken from the cache as they are.
     """
     for preset, names in _by_preset(system.sources).items():
         extract(clips, names, cache, preset=preset, jobs=jobs, on_progress=on_progress)
-    return Prepared(system, clips, spaces_of(system, open_cache(cache), force=force))
+    read = open_cache(cache, accept_degraded=accept_degraded)
+    return Prepared(system, clips, spaces_of(system, read, force=force))
 
 
 def spaces_of(system: System, cache: FeatureCache, *, force: bool = False) -> dict[str, Space]:

@@ -15,6 +15,7 @@ from emo.errors import AmbiguousSpace, ConfigError
 from emo.heads.loader import load_features
 from emo.heads.trained import TrainedHead
 from emo.labels import DFEW, MER2023
+from emo.records import Record
 
 ARGUMENTS = ["--features", "face,voice", "--labels", "neutral,angry,happy,sad", "--epochs", "4"]
 
@@ -106,3 +107,14 @@ def test_labels_are_those_named_or_those_that_fit(kit):
         "awe",
         "bored",
     )
+
+
+def test_features_of_damaged_media_are_left_out_unless_they_are_accepted(place):
+    cache = open_cache(place / "features.zarr", "a")
+    for name in ("face", "voice"):
+        space = cache[name]
+        arrays = {array: np.asarray(space.read("clip002", array)) for array in space.spec.arrays}
+        with space.writer("none") as sink:
+            sink.put(Record(clip_id="clip002", arrays=arrays, status="degraded:truncated"))
+    assert json.loads(invoke(place, "--json").stdout)["featureless"] == 1
+    assert json.loads(invoke(place, "--json", "--accept", "degraded").stdout)["featureless"] == 0
