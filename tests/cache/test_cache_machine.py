@@ -244,7 +244,7 @@ class CacheMachine(RuleBasedStateMachine):
 
 
 QUICK = settings(max_examples=8, stateful_step_count=25, deadline=None)
-LONG = settings(max_examples=400, stateful_step_count=60, deadline=None)
+LONG = settings(max_examples=200, stateful_step_count=50, deadline=None)
 
 
 @pytest.mark.parametrize(
