@@ -26,7 +26,7 @@ check: test lint types
 bench: $(STAMP)  ## side-by-side ratios; each prints one JSON object
 	set -e; for script in benchmarks/*.py; do $(BIN)/python $$script --json; done
 
-soak: $(STAMP)  ## 200 kills of a writing process, 25 of a training one, 1,000 flipped bits, every fault
+soak: $(STAMP)  ## 200 kills of a writing process, 25 of a training one, 1,000 flipped bits, every fault, 200 random orders
 	$(BIN)/python -m pytest -q -m soak tests
 
 tiny-encoders: $(STAMP)  ## train the shipped tiny preset again, about an hour on two cores

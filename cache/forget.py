@@ -15,7 +15,7 @@ import numpy as np
 from emo.cache import fsops
 from emo.cache.geometry import Geometry
 from emo.cache.index import Index
-from emo.cache.publish import enter_as_writer
+from emo.cache.publish import enter_as_writer, publish_lock
 from emo.cache.rows import Place
 from emo.cache.space import Space
 from emo.cache.store import FeatureCache
@@ -73,9 +73,11 @@ def _overwrite(space: Space, clip_ids: Collection[str]) -> None:
     entered = enter_as_writer(space.paths)  # whoever compacts or seals would move rows in between
     try:
         space.refresh()
-        for array in space.spec.arrays:
-            for place in own_places(space.index, array, clip_ids):
-                _overwrite_rows(space.reader(array).path_of(place), place, space.geometry(array))
+        index = space.index
+        with publish_lock(space.paths):  # nor may a writer make a sealed shard whole meanwhile
+            for array in space.spec.arrays:
+                for place in own_places(index, array, clip_ids):
+                    _overwrite_rows(space.reader(array).path_of(place), place, space.geometry(array))
     finally:
         fsops.close(entered)
 

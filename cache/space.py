@@ -86,9 +86,8 @@ class Space(Mapping[str, Feature]):
     def refresh(self) -> None:
         """Show what has been stored since this space was opened."""
         state = load_state(self._paths)
-        if state.generation != self._state.generation:
-            self._readers = {}  # rows have other numbers now
-        self._index, self._state = None, state
+        # shards may be other files now: compacted, sealed, or made whole again by a writer
+        self._readers, self._index, self._state = {}, None, state
 
     def __repr__(self) -> str:
         return f"<Space {self.name} preset={self.spec.preset!r} arrays={list(self.spec.arrays)}>"

@@ -5,6 +5,7 @@ power went: what was synced, and of the rest nothing, or any part of it. A singl
 """
 
 import errno
+import gc
 import os
 import random
 import shutil
@@ -18,6 +19,9 @@ import pytest
 from emo.cache import fsops, open_cache, verify_cache
 from emo.cache.compact import compact
 from emo.cache.forget import forget
+from emo.cache.merge import merge
+from emo.cache.requeue import requeue
+from emo.cache.seal import seal
 from emo.spec import ArrayLayout
 
 WRITES = ("pwrite", "write")
@@ -133,7 +137,8 @@ class Disk:
 
 
 class FaultFS:
-    """`mode` is what happens at call number `at`: eio, enospc, short, crash, drop or reorder."""
+    """`mode` is what happens at call number `at`: eio, enospc, short, crash (before it), after (it), drop or
+    reorder."""
 
     def __init__(self, root, mode=None, at=0):
         self.disk, self.mode, self.at = Disk(root), mode, at
@@ -150,6 +155,7 @@ class FaultFS:
         finally:
             for name, real in self.real.items():
                 setattr(fsops, name, real)
+            gc.collect()  # what closes its descriptors when it goes does so before
             for descriptor in self.open:  # the process is gone, and its locks with it
                 with suppress(OSError):
                     os.close(descriptor)
@@ -163,11 +169,14 @@ class FaultFS:
                 raise Crash
             if name in self.counted:
                 self.calls += 1
-                if self.calls == self.at:
+                if self.calls == self.at and self.mode != "after":
                     self._fault(name, args)
             result = self._real(name, args, settings)
             if name in OPENS:
                 self.open.add(result)
+            if self.mode == "after" and self.calls == self.at and name in self.counted:
+                self.dead = True
+                raise Crash
             return result
 
         return call
@@ -246,7 +255,7 @@ class FaultFS:
             yield path
 
 
-MODES = ("eio", "enospc", "short", "crash", "drop", "reorder")
+MODES = ("eio", "enospc", "short", "crash", "after", "drop", "reorder")
 LAYOUTS = {"frames": ArrayLayout(kind="frames", dim=6)}
 
 
@@ -356,6 +365,69 @@ class Record(GoOn):
         self.store(path, list(self.records.values())[2:], "record")
 
 
+class PublishOften(GoOn):
+    """Each record is published by itself."""
+
+    def run(self, path):
+        for item in list(self.records.values())[2:]:
+            self.store(path, [item])
+
+
+class Seal(GoOn):
+    """The shards are sealed, and a writer makes them whole again."""
+
+    def run(self, path):
+        list(seal(open_cache(path, "a")))
+        self.store(path, list(self.records.values())[2:])
+
+
+class Merge(GoOn):
+    """Records of another cache, which has some of the same, are merged in."""
+
+    def prepare(self, path):
+        self.store(path.with_name("other.zarr"), list(self.records.values()))
+        self.acknowledged = set()
+        super().prepare(path)
+
+    def run(self, path):
+        merge([open_cache(path.with_name("other.zarr"))], open_cache(path, "a"))
+        self.acknowledged |= set(self.records)
+
+
+class Requeue(Scenario):
+    """A record whose bytes were lost is marked to be encoded again, and is."""
+
+    def prepare(self, path):
+        self.store(path, list(self.records.values()))
+        space, self.lost = open_cache(path)["hubert"], next(iter(self.records))
+        geometry, place = (
+            space.geometry("frames"),
+            space.index.place(space.index.current[self.lost], "frames"),
+        )
+        file = space.reader("frames").path_of(place)
+        data = bytearray(file.read_bytes())
+        data[place.start % geometry.shard_rows * geometry.row_bytes] ^= 1
+        file.write_bytes(data)
+
+    def run(self, path):
+        requeue(open_cache(path, "a"), verify_cache(path))
+        self.store(path, [next(iter(self.records.values()))])
+
+    def holds(self, path):
+        """The lost record is damaged, marked or new; the others are right."""
+        first, space = next(iter(self.records)), open_cache(path)["hubert"]
+        bad = verify_cache(path).bad
+        assert {check.clip_id for check in bad} <= {first}
+        assert space.info(first).status in ("ok", "failed:damaged")
+        for clip_id in set(self.records) - ({first} if bad or not space.info(first).rows else set()):
+            expected = self.records[clip_id].arrays["frames"].astype(np.float16)
+            np.testing.assert_array_equal(space.read(clip_id, "frames"), expected)
+
+    def finished(self, path):
+        super().finished(path)
+        assert verify_cache(path).bad == []
+
+
 @pytest.fixture
 def scenario(request, make_spec, make_records):
     records = [
@@ -375,10 +447,10 @@ def attempt(scenario, whole, folder, mode, at):
 
 
 EVERY_CALL = [GoOn, Canary]
-SOME_CALLS = [Begin, Erase, Record]  # every call of these in `make soak`
+SOME_CALLS = [Begin, Erase, Record, PublishOften, Seal, Merge, Requeue]  # every call of these in `make soak`
 CASES = [
     *(pytest.param(kind, 1) for kind in EVERY_CALL),
-    *(pytest.param(kind, 11) for kind in SOME_CALLS),
+    *(pytest.param(kind, 17 if kind in (Begin, Erase, Record) else 71) for kind in SOME_CALLS),
     *(pytest.param(kind, 1, marks=pytest.mark.soak) for kind in SOME_CALLS),
 ]
 

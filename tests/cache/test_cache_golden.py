@@ -1,13 +1,19 @@
 """Caches that earlier releases wrote are still read, and the format page says how to read them."""
 
+import json
 import re
 import tarfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from emo.cache import open_cache, verify_cache
+from emo.cache.format import stamped
+from emo.cli.main import emo, exit_code
+from emo.digests import sha256_file
+from emo.errors import FormatError
 from emo.records import Record
 from emo.spec import ArrayLayout, FeatureSpec
 
@@ -53,8 +59,28 @@ def golden(request, tmp_path):
     return folder
 
 
-def test_there_is_a_golden_cache_of_format_1():
-    assert (GOLDEN / "format-1.tar.xz").exists()
+DIGESTS = {"format-1.tar.xz": "8b6ad6b08a83c076b276a6a88a88aa831229ac4546473969723cd14ed2051ed8"}
+
+
+def test_golden_caches_are_the_files_that_were_written_and_are_never_made_anew():
+    """A new format gets a file of its own beside these; whoever changes one of these breaks a promise."""
+    assert {path.name: sha256_file(path) for path in GOLDEN.iterdir()} == DIGESTS
+
+
+@pytest.mark.parametrize("number", [0, 2, 99, "1"])
+def test_another_format_is_refused_and_nothing_is_changed(golden, number):
+    root = golden / "zarr.json"
+    document = json.loads(root.read_text())
+    attributes = document["attributes"] | {"emo:format": number}
+    del attributes["emo:crc32c"]
+    root.write_bytes(stamped(document | {"attributes": attributes}))
+    before = {path: path.read_bytes() for path in golden.rglob("*") if path.is_file()}
+    for look in (open_cache, lambda path: open_cache(path, "a"), verify_cache):
+        with pytest.raises(FormatError, match=rf"format {number}; this release reads format 1"):
+            look(golden)
+    result = CliRunner().invoke(emo, ["cache", "info", "--cache", str(golden)])
+    assert exit_code(result.exception) == 2
+    assert before == {path: path.read_bytes() for path in golden.rglob("*") if path.is_file()}
 
 
 def test_a_golden_cache_reads_as_it_was_written(golden):

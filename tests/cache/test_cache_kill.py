@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from emo.cache import fsops, open_cache, verify_cache
+from emo.records import Record
 from emo.spec import ArrayLayout
 
 SEAM = ("pwrite", "write", "fdatasync", "link", "rename", "ftruncate", "unlink", "make_folder", "sync_folder")
@@ -89,6 +90,73 @@ def test_two_processes_at_once_lose_nothing_and_damage_nothing(tmp_path, plain_r
     assert len(plain_records(path)) == 120
     checked = verify_cache(path)
     assert (checked.records, checked.bad) == (40, [])
+
+
+MANY = [f"clip{number}" for number in range(400)]
+
+
+def value_of(clip_id):
+    """The frames of a clip: whoever stores it, these."""
+    number = int(clip_id[4:])
+    return (np.arange(1 + number % 20 * 6 + 6).reshape(-1, 1) % 91 + np.arange(1, 7)).astype(np.float16)
+
+
+def extract_until_killed(space, acknowledged, seed):
+    """Store what is missing, or anything again; note in a file what was acknowledged."""
+    rng = random.Random(seed)
+    wanted = space.missing({clip_id: bytes(32) for clip_id in MANY}) or MANY
+    rng.shuffle(wanted)
+    given = []
+    with space.writer("batch", batch_records=3, publish_records=7) as writer:
+        for clip_id in wanted:
+            writer.put(Record(clip_id=clip_id, arrays={"frames": value_of(clip_id)}))
+            given.append(clip_id)
+            known = len(given) - (writer.received - writer.acknowledged)
+            os.write(acknowledged, "".join(f"{one}\n" for one in given[:known]).encode())
+            given = given[known:]
+
+
+@pytest.mark.parametrize(("kills", "seed"), [(30, 1), pytest.param(500, 2, marks=pytest.mark.soak)])
+def test_two_writers_are_killed_again_and_again_while_a_reader_reads(
+    kills, seed, path, make_spec, monkeypatch
+):
+    monkeypatch.setattr(fsops, "fdatasync", lambda descriptor: None)
+    monkeypatch.setattr(fsops, "sync_folder", lambda path: None)
+    open_cache(path, "a").create(make_spec(arrays=LAYOUTS), shard_bytes=20_000)
+    rng, told = random.Random(seed), path.with_name("acknowledged.txt")
+    acknowledged = os.open(told, os.O_CREAT | os.O_APPEND | os.O_WRONLY)
+
+    def writer():
+        child = os.fork()
+        if child == 0:
+            extract_until_killed(open_cache(path, "a")["hubert"], acknowledged, rng.random())
+            os._exit(0)
+        return child
+
+    writers, reader, seen, landed, looks = [writer(), writer()], open_cache(path)["hubert"], 0, 0, 0
+    while landed < kills:
+        until = time.monotonic() + rng.uniform(0.0, 0.08)
+        while time.monotonic() < until:
+            reader.refresh()
+            ids = list(reader)
+            assert len(ids) >= seen
+            seen, looks = len(ids), looks + 1
+            for clip_id in rng.sample(ids, min(3, len(ids))):
+                np.testing.assert_array_equal(reader.read(clip_id, "frames"), value_of(clip_id))
+        victim = writers.pop(rng.randrange(2))
+        os.kill(victim, signal.SIGKILL)
+        landed += os.WIFSIGNALED(os.waitpid(victim, 0)[1])
+        rng.random()  # the next one takes other clips
+        writers.append(writer())
+    for child in writers:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    os.close(acknowledged)
+    lost = set(told.read_text().split()) - set(open_cache(path)["hubert"])
+    assert lost == set()
+    assert looks > kills / 3
+    found = verify_cache(path)
+    assert (found.bad, found.records) == ([], len(open_cache(path)["hubert"]))
 
 
 def count_calls(run, at=None):

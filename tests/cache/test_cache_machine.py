@@ -146,6 +146,8 @@ class CacheMachine(RuleBasedStateMachine):
     def alias(self, new, data):
         self.flush(publish=True)
         known = sorted(clip_id for clip_id, item in self.model.items() if item.arrays)
+        if not known:  # what was put last replaced the only one
+            return
         old = data.draw(st.sampled_from(known))
         self.writer.alias(old, new)
         self.writer.flush()
@@ -242,7 +244,7 @@ class CacheMachine(RuleBasedStateMachine):
 
 
 QUICK = settings(max_examples=8, stateful_step_count=25, deadline=None)
-LONG = settings(max_examples=400, stateful_step_count=60, deadline=None)
+LONG = settings(max_examples=200, stateful_step_count=50, deadline=None)
 
 
 @pytest.mark.parametrize(

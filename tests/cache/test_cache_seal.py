@@ -114,6 +114,18 @@ def test_the_next_writer_makes_a_sealed_shard_whole_and_fills_it(
     assert len(list(seal(open_cache(filled, "a")))) == 3
 
 
+def test_a_reader_of_the_sealed_file_reads_what_was_added_after_it_takes_a_new_snapshot(
+    filled, fill, make_records, assert_holds
+):
+    list(seal(open_cache(filled, "a")))
+    old = open_cache(filled)["hubert"]
+    assert_holds(old, make_records(8))
+    fill(open_cache(filled, "a")["hubert"], make_records(30, first=8))
+    assert_holds(old, make_records(8))
+    old.refresh()
+    assert_holds(old, make_records(38))
+
+
 def test_a_full_shard_and_one_of_another_program_stay_as_they_are(path, space, fill, make_records, shards):
     fill(space, make_records(20))
     sizes = {file: file.stat().st_size for file in shards(path)}
