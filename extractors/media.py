@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import TypeAlias
 
+import numpy as np
+
 from emo.clip import Clip
 from emo.config.extract import DEFAULTS, MediaLimits
 from emo.errors import MediaError
@@ -16,7 +18,7 @@ from emo.extractors.container import Media, open_media
 from emo.extractors.decode import Kind, Pass
 from emo.extractors.faces import FaceFinder
 from emo.extractors.visual import AllFaces, ChosenFrame, SampledFaces, Scene, VisualRequest
-from emo.views import AudioView, FacesView, FrameView, View, ViewData, ViewProblem
+from emo.views import AudioView, FacesView, FrameView, TextView, View, ViewData, ViewProblem
 
 ReadViews: TypeAlias = "dict[View, ViewData | ViewProblem]"
 
@@ -24,15 +26,27 @@ ReadViews: TypeAlias = "dict[View, ViewData | ViewProblem]"
 def read_views(clip: Clip, views: Collection[View], limits: MediaLimits = DEFAULTS) -> ReadViews:
     """Every view of a clip, or why it could not be had; the file is opened and decoded once.
 
-    Statuses: failed:unreadable, failed:too_large, failed:too_long, failed:no_frames, failed:nonfinite,
-    failed:bad_au_file, missing:no_audio, missing:no_video, missing:no_face. Damaged but readable media
-    gives data with `degraded` set. Raises ConfigError for a sampling rule that is none.
+    Where only the text is asked for, no file is opened. Statuses: failed:unreadable, failed:too_large,
+    failed:too_long, failed:no_frames, failed:nonfinite, failed:bad_au_file, missing:no_audio,
+    missing:no_video, missing:no_face, missing:no_text. Damaged but readable media gives data with `degraded`
+    set. Raises ConfigError for a sampling rule that is none.
     """
+    texts: ReadViews = {view: _text(clip) for view in views if isinstance(view, TextView)}
+    rest = [view for view in views if view not in texts]
+    if not rest:
+        return texts
     try:
         with open_media(clip, limits) as media:
-            return _read(clip, media, views, limits)
+            return texts | _read(clip, media, rest, limits)
     except MediaError as error:
-        return dict.fromkeys(views, ViewProblem(status=error.status, reason=error.reason))
+        problem = ViewProblem(status=error.status, reason=error.reason)
+        return texts | dict.fromkeys(rest, problem)
+
+
+def _text(clip: Clip) -> ViewData | ViewProblem:
+    if not clip.text.strip():
+        return ViewProblem(status="missing:no_text", reason="nothing is said of what is said in this clip")
+    return ViewData(array=np.array([clip.text]), times=np.zeros(0), meta={"characters": len(clip.text)})
 
 
 def _read(clip: Clip, media: Media, views: Collection[View], limits: MediaLimits) -> ReadViews:
@@ -44,7 +58,7 @@ def _read(clip: Clip, media: Media, views: Collection[View], limits: MediaLimits
         try:
             if isinstance(view, AudioView):
                 sounds[view] = _sound(view, media)
-            else:
+            elif not isinstance(view, TextView):
                 visuals[view] = _visual(view, scene)
         except MediaError as error:
             found[view] = ViewProblem(status=error.status, reason=error.reason)

@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 from emo.cache import Space
 from emo.cache.canary import LARGEST_ERROR, LEAST_COSINE, difference
 from emo.errors import StaleCache
-from emo.views import AudioView, Encoder, FacesView, View, ViewData
+from emo.views import AudioView, Encoder, FacesView, TextView, View, ViewData
 
 SECONDS = 2.0
 HEIGHT, WIDTH = 240, 320
+TEXT = "I never thought you would come! 我没想到你会来。"
 FACES_OF_ALL = 8  # how many faces stand for the sampling `all`
 
 
@@ -55,6 +56,8 @@ def _view(view: View) -> ViewData:
         count = int(np.prod(numbers)) if numbers else FACES_OF_ALL
         faces = np.stack([_picture(view.size, view.size, number / count) for number in range(count)])
         return ViewData(array=faces, times=np.linspace(0.0, SECONDS, count))
+    if isinstance(view, TextView):
+        return ViewData(array=np.array([TEXT]), times=np.zeros(0))
     return ViewData(array=_picture(HEIGHT, WIDTH, 0.0), times=np.array([SECONDS / 2]))
 
 

@@ -71,6 +71,7 @@ def extract(
     cache: str | os.PathLike[str],
     *,
     preset: str = "base",
+    layers: Sequence[int] = (),
     jobs: int = 0,
     retry_failed: bool = False,
     redo: bool = False,
@@ -82,7 +83,8 @@ def extract(
 ) -> ExtractResult:
     """Store features of `clips` in the cache at `cache` and say what is stored, was stored and failed.
 
-    `clips` is a folder, a media file, a manifest or a list of Clip; `encoders` are names such as `hubert`;
+    `clips` is a folder, a media file, a manifest or a list of Clip; `encoders` are names such as `hubert` or
+    `hubert@merbench`, of `preset` where they name none; `layers` asks each for one feature a layer;
     `jobs` is the number of decoding processes (0: one a core). `dry_run` stops after the plan. `on_plan`
     is called once before any work, `on_progress` after each clip.
 
@@ -94,6 +96,7 @@ def extract(
         encoders,
         cache,
         preset,
+        layers,
         retry_failed=retry_failed,
         redo=redo,
         replace_changed=replace_changed,
@@ -112,13 +115,14 @@ def _planned(
     encoders: Sequence[str],
     cache: str | os.PathLike[str],
     preset: str,
+    layers: Sequence[int],
     **choices: bool,
 ) -> ExtractPlan:
     """What there is to do; `choices` as `make_plan` takes them."""
     chosen, ignored = clips_in(Path(clips)) if isinstance(clips, str | os.PathLike) else (clips, 0)
     store = open_cache(cache, mode="a")
     files = StatCache(Path(f"{os.fspath(cache)}.journal") / "media-digests.jsonl")
-    made = [make_encoder(name, preset=preset) for name in encoders]
+    made = [make_encoder(name, preset=preset, layers=layers) for name in encoders]
     return make_plan(chosen, made, store, files, ignored=ignored, **choices)
 
 

@@ -56,7 +56,7 @@ def test_videomae_large_gives_eight_frames_of_1024(meta):
 def test_hubert_large_gives_fifty_frames_of_1024_a_second(meta):
     from transformers import HubertConfig, HubertModel
 
-    from emo.extractors.hubert import frame_count, receptive_field
+    from emo.extractors.waveform import frame_count, receptive_field
 
     sizes = {
         "hidden_size": 1024,
