@@ -18,6 +18,7 @@ from emo.canonical import Json
 from emo.digests import StatCache
 from emo.errors import CheckpointError, ConfigError
 from emo.extractors import tiny
+from emo.extractors.names import hub_name
 from emo.extractors.random_weights import random_digest
 from emo.extractors.sources import Source
 from emo.spec import Licence
@@ -101,9 +102,10 @@ def choose(encoder: str, presets: Mapping[str, object], preset: str) -> None:
 
 
 def _missing(encoder: str, preset: str, source: Source, where: Path) -> str:
-    command = f"Run: emo weights get --encoder {encoder} --preset {preset}"
+    name = hub_name(encoder)
+    command = f"Run: emo weights get --encoder {name} --preset {preset}"
     why = "" if source.public else f" {source.note}"
-    return f"No weights of {encoder} preset {preset} in {where}.{why} {command}"
+    return f"No weights of {name} preset {preset} in {where}.{why} {command}"
 
 
 def read_json(path: Path) -> dict[str, Json]:
