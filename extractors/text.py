@@ -142,11 +142,7 @@ class TextEncoder:
         several = "" not in self._parts
         ids = np.array([piece.ids for piece in pieces], np.int64)
         with self._model.running() as model:
-            output = model(
-                input_ids=self._model.tensor(ids),
-                attention_mask=self._model.tensor(np.ones_like(ids)),
-                output_hidden_states=several,
-            )
+            output = model(input_ids=self._model.tensor(ids), output_hidden_states=several)
             before = output.hidden_states[:-1] if several else ()
             states = [
                 to_numpy(part) for part in hidden.picked([*before, output.last_hidden_state], self._parts)

@@ -9,7 +9,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-MOST_PADDING = 1.04  # a batch's longest clip over its shortest
+MOST_PADDING = 1.08  # a batch's longest clip over its shortest
 LONGEST_S = 60  # attention costs the square of the length: longer sounds are heard in pieces
 MOST_SAMPLES = LONGEST_S * 16_000  # samples in a batch: what a small GPU holds
 
