@@ -32,7 +32,7 @@ def _space_info(space: Space) -> dict[str, Any]:
         "fingerprint": space.spec.fingerprint,
         "records": len(index.current),
         "statuses": dict(sorted(counts.items())),
-        "arrays": {array: [rows[array], *geometries[array].row_shape] for array in rows},
+        "arrays": {array: [rows[array], *geometries[array].value_shape] for array in rows},
         "bytes": sum(rows[array] * geometries[array].row_bytes for array in rows),
     }
 

@@ -17,6 +17,7 @@ from emo.cache.paths import METADATA
 from emo.canonical import canonical_json
 from emo.errors import FormatError
 
+SCALED = "int8 times the little-endian float32 in the last four bytes of each row"
 FORMAT = 1
 CHUNK_ROWS = 65_536  # rows of one chunk of an index array
 OWN_CRC = "emo:crc32c"
@@ -94,18 +95,22 @@ def data_array(
         "index_location": "end",
     }
     axes = ("slot", "token", "channel") if kind == "tokens" else ("row", "channel")
-    attributes = {"emo:kind": kind}
-    if dtype == "bfloat16":
-        attributes["emo:dtype"] = dtype
+    attributes = {"emo:kind": kind, **dtype_note(dtype)}
     return _array(
         shape=[0, *row_shape],
         chunk=[shard_rows, *row_shape],
         data_type="uint16" if dtype == "bfloat16" else dtype,
-        fill=0 if dtype == "bfloat16" else 0.0,
+        fill=0 if dtype in ("bfloat16", "int8") else 0.0,
         codecs=[{"name": "sharding_indexed", "configuration": inner}],
         dimensions=[f"{name}_{axis}" for axis in axes],
         attributes=attributes,
     )
+
+
+def dtype_note(dtype: str) -> dict[str, str]:
+    """The attribute of an array whose values are not what its Zarr type says."""
+    notes = {"bfloat16": "bfloat16", "int8": SCALED}
+    return {"emo:dtype": notes[dtype]} if dtype in notes else {}
 
 
 def text_column() -> Document:

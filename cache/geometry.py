@@ -20,6 +20,7 @@ from emo.cache.format import Document
 from emo.spec import ArrayLayout
 
 ROWS_IN_CHUNK = 64
+SCALE_BYTES = 4
 MOST_CHUNKS = 1 << 24  # in a shard: 256 MiB of index
 ABSENT = 2**64 - 1  # offset and length of an inner chunk that a shard does not hold
 
@@ -28,7 +29,8 @@ ABSENT = 2**64 - 1  # offset and length of an inner chunk that a shard does not 
 class Geometry:
     """Rows and shards of one data array. A row is (D,), or (N, D) for tokens.
 
-    `dtype` is how values are stored: bfloat16 as uint16, named by `bfloat16`.
+    `dtype` is how values are stored: bfloat16 as uint16, named by `bfloat16`. Of int8 the last axis is four
+    longer than D: behind the D values stand the bytes of their scale, a little-endian float32.
     """
 
     row_shape: tuple[int, ...]
@@ -41,7 +43,8 @@ class Geometry:
     def of_layout(cls, layout: ArrayLayout, shard_bytes: int) -> Geometry:
         """The geometry of a new array: chunks of 64 rows (one slot for tokens), shards near `shard_bytes`."""
         tokens = layout.kind == "tokens"
-        row_shape = (layout.tokens, layout.dim) if tokens else (layout.dim,)
+        width = layout.dim + (SCALE_BYTES if layout.dtype == "int8" else 0)
+        row_shape = (layout.tokens, width) if tokens else (width,)
         bfloat16 = layout.dtype == "bfloat16"
         dtype = np.dtype(np.uint16 if bfloat16 else layout.dtype).newbyteorder("<")
         chunk_rows = 1 if tokens else ROWS_IN_CHUNK
@@ -60,6 +63,17 @@ class Geometry:
         if not whole or shard_rows // chunk_rows > MOST_CHUNKS:
             raise ValueError(f"shards of {shard_rows} rows {row_shape} in chunks of {chunk_rows}")
         return geometry
+
+    @property
+    def scaled(self) -> bool:
+        """Whether values are int8 with a scale behind them."""
+        return bool(self.dtype == np.int8)
+
+    @property
+    def value_shape(self) -> tuple[int, ...]:
+        """(D,) or (N, D) of a row's values."""
+        *outer, width = self.row_shape
+        return (*outer, width - (SCALE_BYTES if self.scaled else 0))
 
     @property
     def row_bytes(self) -> int:
@@ -104,13 +118,20 @@ class Geometry:
         return (shard, *(0 for _ in self.row_shape))
 
     def widened(self, stored: NDArray[Any]) -> NDArray[Any]:
-        """Values as NumPy has them: bfloat16 becomes float32 without loss, all else is itself."""
+        """Values as NumPy has them: bfloat16 and scaled int8 become float32, all else is itself."""
+        if self.scaled:
+            scale = np.ascontiguousarray(stored[..., -SCALE_BYTES:]).view("<f4")
+            with np.errstate(invalid="ignore"):
+                widened: NDArray[np.float32] = stored[..., :-SCALE_BYTES].astype(np.float32) * scale
+                return widened
         if not self.bfloat16:
             return stored
         return (stored.astype(np.uint32) << np.uint32(16)).view(np.float32)
 
     def narrowed(self, values: NDArray[Any]) -> NDArray[Any]:
         """Values in the stored type, rounded to nearest even; too large a value becomes Inf."""
+        if self.scaled:
+            return _with_scale(values)
         with np.errstate(over="ignore", invalid="ignore"):
             if not self.bfloat16:
                 return np.ascontiguousarray(values, dtype=self.dtype)
@@ -119,6 +140,17 @@ class Geometry:
             rounded = ((bits + np.uint32(0x7FFF) + even) >> np.uint32(16)).astype(np.uint16)
             # the carry of rounding would turn a NaN with low bits only into Inf or zero
             return np.where(np.isnan(values), np.uint16(0x7FC0), rounded)
+
+
+def _with_scale(values: NDArray[Any]) -> NDArray[np.int8]:
+    """Rows (..., D) as int8 (..., D + 4), the largest of each at 127 and its scale behind; a row that is not
+    finite keeps a scale that is not."""
+    scale = np.abs(values).max(axis=-1, keepdims=True).astype("<f4") / np.float32(127)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        codes = np.rint(values / np.where(scale == 0, 1, scale))
+    codes = np.where(np.isfinite(codes), codes, 1)  # times a scale that is not finite this stays so
+    bytes_of_scale = np.ascontiguousarray(scale, dtype="<f4").view(np.int8)
+    return np.concatenate([codes.astype(np.int8), bytes_of_scale], axis=-1)
 
 
 def index_is_sound(index: bytes) -> bool:

@@ -122,6 +122,8 @@ def _sound(block: NDArray[Any], geometry: Geometry) -> bool:
     Without its sign bit a float of IEEE 754 orders as the integer of its bits, Inf and NaN last. Twenty
     times as fast as `why_unusable`, which has the last word where this says no.
     """
+    if geometry.scaled:
+        return False  # its values are behind a scale: `why_unusable` looks at them
     bits = block.view(f"<u{block.itemsize}")
     infinity = np.float32(np.inf).view(np.uint32) >> np.uint32(16)
     if not geometry.bfloat16:

@@ -26,7 +26,7 @@ from emo.config.cache import DEFAULTS
 from emo.errors import AmbiguousSpace, CacheError, CacheMiss, ConfigError, FormatError
 from emo.spec import FeatureSpec
 
-STORED_DTYPES = ("float16", "bfloat16", "float32", "float64")
+STORED_DTYPES = ("float16", "bfloat16", "float32", "float64", "int8")
 
 Mode = Literal["r", "a"]
 
@@ -76,7 +76,8 @@ def _is_json(data: bytes) -> bool:
 
 
 class FeatureCache:
-    """Feature spaces by spec, by `hubert`, by `hubert/<fingerprint prefix>` or by `hubert@<preset>`."""
+    """Feature spaces by spec, by `hubert`, by `hubert/<fingerprint prefix>`, by `hubert@<preset>` or, for a
+    spec labelled `<preset>+<variant>`, by `hubert@<variant>`."""
 
     def __init__(self, paths: CachePaths, *, writable: bool, accept_degraded: bool = False) -> None:
         self._paths, self._writable, self._accept_degraded = paths, writable, accept_degraded
@@ -158,7 +159,7 @@ class FeatureCache:
         encoder, _, prefix = encoder.partition("/")
         found = [name for name in self._names() if name.startswith(f"{encoder}/{prefix}")]
         spaces = [self._space(name) for name in found]
-        return [space for space in spaces if not preset or space.spec.preset == preset]
+        return [space for space in spaces if not preset or preset in _labels(space.spec.preset)]
 
     def _miss(self, which: FeatureSpec | str) -> str:
         encoder = which.encoder if isinstance(which, FeatureSpec) else re.split("[/@]", which)[0]
@@ -179,6 +180,11 @@ class FeatureCache:
                 self._paths.metadata, data, self._paths.aside / f"root{HALF_MADE}", durable=True
             )
             fsops.sync_folder(self._paths.root)
+
+
+def _labels(preset: str) -> tuple[str, str]:
+    """What may stand behind the @ for a spec labelled `tiny+merbench`: all of it, or `merbench` alone."""
+    return preset, preset.partition("+")[2]
 
 
 def _root(spaces: list[str]) -> Document:

@@ -24,14 +24,21 @@ MOST_LISTED = 20
 
 @click.command()
 @click.argument("clips", required=False, type=click.Path())
-@click.option("--encoder", "-e", default="hubert,mae,videomae,eva", show_default=True, help="NAME[,NAME...]")
+@click.option(
+    "--encoder",
+    "-e",
+    default="hubert,mae,videomae,eva",
+    show_default=True,
+    help="NAME[@PRESET][+VARIANT][,NAME...]",
+)
 @click.option(
     "--preset",
-    type=click.Choice(["paper", "base", "tiny"]),
+    metavar="[paper|base|large|tiny]",
     default="base",
     show_default=True,
-    help="Which weights. tiny is a check of the pipeline, no claim about real emotion.",
+    help="Which weights, for names without @. tiny is a check of the pipeline, no claim about real emotion.",
 )
+@click.option("--layers", default="", metavar="N[,N...]", help="Several layers, as frames@6, frames@9, ...")
 @click.option(
     "--cache", type=click.Path(), default="features.zarr", show_default=True, help="The feature store."
 )
@@ -61,6 +68,7 @@ def extract(
     clips: str | None,
     encoder: str,
     preset: str,
+    layers: str,
     cache: str,
     jobs: int,
     durability: Durability,
@@ -80,6 +88,8 @@ def extract(
     \b
     emo extract clips/ --encoder hubert,mae --cache features.zarr
     emo extract manifest.jsonl --encoder videomae --preset paper
+    emo extract clips/ --encoder hubert@paper+merbench,eva@paper+pool64
+    emo extract clips/ --encoder wavlm@large --layers 6,9,12
     """
     from emo.pipeline.extract import extract as run
 
@@ -90,6 +100,7 @@ def extract(
             [name.strip() for name in encoder.split(",") if name.strip()],
             cache,
             preset=preset,
+            layers=_layers(layers),
             jobs=jobs,
             retry_failed=retry_failed,
             redo=redo,
@@ -122,12 +133,27 @@ def media_limits(given: Sequence[str], root: Path | None) -> MediaLimits:
     return replace(limits, root=(root if root.is_dir() else root.parent).absolute())
 
 
+def _layers(told: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(layer) for layer in told.split(",") if layer.strip())
+    except ValueError:
+        raise click.UsageError(f"--layers takes numbers such as 6,9,12, not {told!r}.") from None
+
+
 def _show_plan(speaker: Voice, plan: ExtractPlan, preset: str) -> None:
     speaker.note(
-        f"{len(plan.clips)} clips x {len(plan.parts)} encoders ({preset}): "
+        f"{len(plan.clips)} clips x {len(plan.parts)} encoders ({_presets(plan, preset)}): "
         f"{plan.already} pairs stored, {len(plan.failed_before)} failed before, {plan.to_do} to do"
         f"{f', {plan.ignored} other files ignored' if plan.ignored else ''}"
     )
+
+
+def _presets(plan: ExtractPlan, preset: str) -> str:
+    """The preset, or each encoder's own where a name or a variant says otherwise, or weights are random."""
+    specs = [part.encoder.spec for part in plan.parts]
+    if all(spec.preset == preset for spec in specs):
+        return preset
+    return ", ".join(f"{spec.encoder}@{spec.preset}" for spec in specs)
 
 
 def _show(result: ExtractResult) -> None:

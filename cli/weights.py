@@ -21,7 +21,9 @@ def weights() -> None:
 
 @weights.command()
 @click.option("--encoder", "-e", default="hubert,mae,videomae,eva", show_default=True, help="NAME[,NAME...]")
-@click.option("--preset", type=click.Choice(["paper", "base"]), default="base", show_default=True)
+@click.option(
+    "--preset", default="base", metavar="[paper|base|large]", show_default=True, help="For names without @."
+)
 @click.option("--substitute", is_flag=True, help="A public stand-in where the weights are not public.")
 @click.option("--dry-run", is_flag=True, help="Say what would be fetched, under which licence, and stop.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
@@ -36,27 +38,27 @@ def get(
     \b
     emo weights get --encoder hubert --preset base
     emo weights get --encoder mae,videomae --preset paper --substitute
+    emo weights get --encoder wavlm@large,timm:vit_small_patch14_dinov2,hf:facebook/dinov2-small
     """
     from emo.errors import CheckpointError
     from emo.extractors.fetch import fetch, why_not
-    from emo.extractors.registry import preset_source
+    from emo.extractors.registry import preset_source, weights_of
 
     speaker = voice(ctx)
     fetched: list[dict[str, object]] = []
     refused: list[dict[str, object]] = []
-    for name in [part.strip() for part in encoder.split(",") if part.strip()]:
-        source = preset_source(name, preset)
+    for asked in [part.strip() for part in encoder.split(",") if part.strip()]:
+        source = preset_source(asked, preset)
+        name, own = weights_of(asked, preset)
         chosen = source.substitute if substitute and source.substitute else source
         if not chosen.public:
-            refused.append({"encoder": name, "reason": why_not(name, preset, source)})
+            refused.append({"encoder": name, "reason": why_not(name, own, source)})
             continue
-        speaker.note(
-            f"{name} {preset}: {chosen.repo}, licence {chosen.licence.name}, {chosen.licence.source}"
-        )
+        speaker.note(f"{name} {own}: {chosen.repo}, licence {chosen.licence.name}, {chosen.licence.source}")
         row: dict[str, object] = {"encoder": name, "repo": chosen.repo, "licence": chosen.licence.name}
         if not dry_run:
             try:
-                got = fetch(name, preset, source, substitute=substitute)
+                got = fetch(name, own, source, substitute=substitute)
             except CheckpointError as error:
                 refused.append({"encoder": name, "reason": str(error)})
                 continue

@@ -7,14 +7,16 @@ identity LayerNorm of eps 1e-5 in the place of BLIP-2's trained one. Knows frame
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal, cast
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
 import numpy as np
 
 from emo.canonical import Json
+from emo.errors import ConfigError
 from emo.extractors import tiny
 from emo.extractors.detector import DETECTOR_RECIPE
 from emo.extractors.inference import FrozenModel, pretrained, timm_model, to_numpy
@@ -63,6 +65,15 @@ class EvaPreset:
     eps: float
     ln_vision: LnVision = "after"
 
+
+# pool64 keeps 64 patch tokens, each the mean of a square of the grid; int8 stores a byte a value and a scale
+# a token; 224 and 448 are the side of the picture.
+VARIANTS: dict[str, Mapping[str, Any]] = {
+    **{f"pool{kept}": {"kept": kept} for kept in (1, 4, 16, 64)},
+    "int8": {"dtype": "int8"},
+    "224": {"side": 224},
+    "448": {"side": 448},
+}
 
 PRESETS: dict[str, EvaPreset] = {
     "paper": EvaPreset(
@@ -132,8 +143,13 @@ class Eva:
     """A frame (H, W, 3) to `tokens` (1 + N, D).
 
     `frame` chooses which frame (`first`, `middle`, `peak`), `ln_vision` whether tokens are taken behind or
-    before the last LayerNorm. Making one raises CheckpointError where weights are missing.
+    before the last LayerNorm, `side` the size that the frame is squashed to. `kept` patch tokens, each the
+    mean of a square of the grid, make the feature compact, and so does the `dtype` int8. Making one raises
+    CheckpointError where weights are missing, ConfigError for a grid or size that the model has not.
     """
+
+    presets: ClassVar[Mapping[str, EvaPreset]] = PRESETS
+    variants: ClassVar[Mapping[str, Mapping[str, Any]]] = VARIANTS
 
     def __init__(
         self,
@@ -142,12 +158,22 @@ class Eva:
         weights: str | os.PathLike[str] | None = None,
         frame: FrameChoice | None = None,
         ln_vision: LnVision | None = None,
+        side: int | None = None,
+        kept: int = 0,
+        dtype: str = "float16",
         device: str = "auto",
         precision: str = "float32",
     ) -> None:
         choose("eva", PRESETS, preset)
-        self._preset = chosen = PRESETS[preset]
+        chosen = PRESETS[preset]
+        self._preset = chosen = chosen if side is None else replace(chosen, side=side)
         found = find_weights("eva", preset, chosen.source, weights)
+        if "architecture" in found.config and chosen.side != PRESETS[preset].side:
+            raise ConfigError(f"eva {preset} reads {PRESETS[preset].side} pixels and no other size.")
+        layout = _layout(found.config, chosen.side)
+        self._grid, self._kept = math.isqrt(layout.tokens - 1), kept
+        if kept:
+            layout = replace(layout, tokens=1 + _checked(kept, self._grid))
         self._view = FrameView(choice=frame or chosen.choice)
         self._ln_vision: LnVision = ln_vision or chosen.ln_vision
         self._model = FrozenModel(
@@ -159,7 +185,7 @@ class Eva:
             weights=found.digests,
             recipe=self._recipe(),
             recipe_version=RECIPE_VERSION,
-            arrays={"tokens": _layout(found.config, chosen.side)},
+            arrays={"tokens": replace(layout, dtype=dtype)},
             precision=precision,
             preset=found.preset,
             licence=found.licence,
@@ -179,6 +205,8 @@ class Eva:
             recipe |= {"norm": self._preset.norm, "eps": self._preset.eps}
         if self._view.choice == "peak":
             recipe |= {"detector": DETECTOR_RECIPE, "peak_faces": asdict(PEAK_FACES)}
+        if self._kept:
+            recipe["kept"] = f"class token and {self._kept} means over squares of the grid"
         return recipe
 
     def encode(self, batch: Sequence[Views]) -> list[dict[str, Array]]:
@@ -191,12 +219,31 @@ class Eva:
                 tokens = tokens_before_norm(model, self._model.tensor(pixels))
                 if self._ln_vision == "after":
                     tokens = layer_norm(model, tokens, self._preset.norm, self._preset.eps)
+                if self._kept:
+                    tokens = pooled_grid(tokens, self._grid, math.isqrt(self._kept))
                 results += [{"tokens": clip} for clip in to_numpy(tokens)]
         return results
 
     def times(self, views: Views) -> dict[str, Json]:
         """The moment of the frame that all tokens are of."""
         return {"tokens": {"times": views[self._view].times.tolist()}}
+
+
+def pooled_grid(tokens: torch.Tensor, grid: int, side: int) -> torch.Tensor:
+    """Tokens (B, 1 + grid x grid, D) to (B, 1 + side x side, D): the class token, then means over squares."""
+    import torch
+
+    count, _, dim = tokens.shape
+    step = grid // side
+    squares = tokens[:, 1:].reshape(count, side, step, side, step, dim).mean(dim=(2, 4))
+    return torch.cat([tokens[:, :1], squares.reshape(count, side * side, dim)], dim=1)
+
+
+def _checked(kept: int, grid: int) -> int:
+    side = math.isqrt(kept)
+    if side * side != kept or grid % side:
+        raise ConfigError(f"a grid of {grid} x {grid} patches cannot be pooled to {kept} squares.")
+    return kept
 
 
 def _layout(config: Mapping[str, Json], side: int) -> ArrayLayout:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,16 +54,18 @@ def fetch(encoder: str, preset: str, source: Source, *, substitute: bool = False
     chosen = source
     if substitute and source.substitute is not None:
         chosen = source.substitute
+    stands_in = chosen is not source
     if not chosen.public:
         raise CheckpointError(why_not(encoder, preset, source))
     folder = weights_folder(encoder, preset)
     info = _ask(chosen)
+    chosen = _licensed(chosen, info)
     commit = info.sha or chosen.revision
     digests = {file.rfilename: file.lfs.sha256 if file.lfs else None for file in info.siblings or ()}
     model = next((name for name in (SAFE, PICKLE) if name in digests), None)
     if model is None:
         raise CheckpointError(f"{chosen.repo} at {commit[:12]} has neither {SAFE} nor {PICKLE}.")
-    wanted = [model, *(name for name in CONFIGS if name in digests)]
+    wanted = [model, *(name for name in (*CONFIGS, *chosen.also) if name in digests)]
     landing = folder / ".landing"
     _download(chosen, commit, landing, wanted)
     digest = digests[model]
@@ -72,20 +74,18 @@ def fetch(encoder: str, preset: str, source: Source, *, substitute: bool = False
         raise CheckpointError(
             f"{chosen.repo}/{model} arrived damaged and was removed. Run the command again."
         )
-    files = settle(landing, folder, model)
-    fetched = Fetched(
-        folder=folder, source=chosen, commit=commit, files=files, substitute=chosen is not source
-    )
+    files = settle(landing, folder, model, chosen.also)
+    fetched = Fetched(folder=folder, source=chosen, commit=commit, files=files, substitute=stands_in)
     write_card(folder, chosen, files, commit=commit, substitute=fetched.substitute)
     return fetched
 
 
-def settle(landing: Path, folder: Path, model: str) -> dict[str, str]:
+def settle(landing: Path, folder: Path, model: str, also: Sequence[str] = ()) -> dict[str, str]:
     """Move fetched files from `landing` into `folder`, converting a pickle; their SHA-256 by name."""
     if model == PICKLE:
         unpickle(landing / model, landing)
     files = {}
-    for name in (SAFE, *CONFIGS):
+    for name in (SAFE, *CONFIGS, *also):
         if (landing / name).exists():
             (landing / name).replace(folder / name)
             files[name] = sha256_file(folder / name)
@@ -161,6 +161,14 @@ def _ask(source: Source) -> ModelInfo:
         return HfApi().model_info(source.repo, revision=source.revision, files_metadata=True)
     except Exception as error:  # the hub's client lets its HTTP library's own errors through
         raise CheckpointError(_unreachable(source, error)) from error
+
+
+def _licensed(source: Source, info: ModelInfo) -> Source:
+    """`source` with the licence that the hub names, where nothing is known of it here."""
+    told = getattr(info.card_data, "license", None) if info.card_data else None
+    if source.licence.name != "unknown" or not told:
+        return source
+    return replace(source, licence=replace(source.licence, name=str(told)))
 
 
 def _download(source: Source, commit: str, landing: Path, names: list[str]) -> None:

@@ -99,8 +99,10 @@ def to_numpy(tensor: torch.Tensor) -> NDArray[np.float32]:
     return np.array(tensor.float().cpu().numpy(), dtype=np.float32)
 
 
-def pretrained(model_class: Any, folder: str, *, optional: frozenset[str] = frozenset()) -> nn.Module:
-    """`model_class.from_pretrained` of a local folder of safetensors, float32, SDPA.
+def pretrained(
+    model_class: Any, folder: str, *, optional: frozenset[str] = frozenset(), attention: str = "sdpa"
+) -> nn.Module:
+    """`model_class.from_pretrained` of a local folder of safetensors, float32.
 
     Raises CheckpointError where tensors the model needs are not in the files or have another shape;
     `optional` names those that decide nothing at inference.
@@ -112,7 +114,7 @@ def pretrained(model_class: Any, folder: str, *, optional: frozenset[str] = froz
                 local_files_only=True,
                 use_safetensors=True,
                 dtype="float32",
-                attn_implementation="sdpa",
+                attn_implementation=attention,
                 output_loading_info=True,
             )
     except (OSError, RuntimeError, ValueError) as error:

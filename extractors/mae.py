@@ -1,37 +1,26 @@
 """MAE: faces to frame-level (F, D) and utterance-level (D,) features, by timm's Vision Transformer.
 
 Source: He et al. 2021, arXiv 2111.06377. timm and not transformers: `ViTMAEModel` shuffles the patches even
-when it masks none. Knows face views, no files, no store.
+when it masks none. Knows weights; how they run is `stills`.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal, cast
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, cast
 
 from emo.canonical import Json
 from emo.extractors import tiny
-from emo.extractors.detector import DETECTOR_RECIPE
-from emo.extractors.inference import FrozenModel, timm_model, to_numpy
-from emo.extractors.pixels import IMAGENET_MEAN, IMAGENET_STD, Triple, normalise
+from emo.extractors.inference import timm_model
 from emo.extractors.sources import TINY, Source
-from emo.extractors.weights import choose, find_weights
-from emo.records import Array
-from emo.spec import ArrayLayout, FeatureSpec, Licence
-from emo.views import FacesView, Views
+from emo.extractors.stills import Pooling, Shape, StillEncoder, StillFamily, StillPreset, pooled
+from emo.extractors.weights import Weights
+from emo.spec import Licence
+from emo.views import FacesView
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
-
-Pooling = Literal["class", "mean"]
-
-RECIPE_VERSION = 1
-MOST_FACES = 32  # faces in one forward pass
 
 TINY_CONFIG: dict[str, Json] = {
     "img_size": 96,
@@ -49,22 +38,10 @@ _SUBSTITUTE = Source(
 )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class MaePreset:
-    """Weights, the faces they are shown, and how a face's tokens become one vector.
+BLOCKS = {"base": 12, "large": 24, "huge": 32}  # of timm's vit_<size>_...
 
-    `pooling` `class` is the class token after the final norm; `mean` the mean of the patch tokens there.
-    """
-
-    source: Source
-    faces: FacesView
-    pooling: Pooling = "class"
-    mean: Triple = IMAGENET_MEAN
-    std: Triple = IMAGENET_STD
-
-
-PRESETS: dict[str, MaePreset] = {
-    "paper": MaePreset(
+PRESETS: dict[str, StillPreset] = {
+    "paper": StillPreset(
         source=Source(
             licence=Licence(name="unknown", source="https://github.com/ZebangCheng/Emotion-LLaMA"),
             paper="arXiv 2406.11161 (local encoder of Emotion-LLaMA, trained on MER2023 faces)",
@@ -73,7 +50,7 @@ PRESETS: dict[str, MaePreset] = {
         ),
         faces=FacesView(sampling="all", size=224, box="tracked", margin=0.1),
     ),
-    "base": MaePreset(
+    "base": StillPreset(
         source=Source(
             repo="timm/vit_base_patch16_224.mae",
             licence=Licence(
@@ -83,7 +60,7 @@ PRESETS: dict[str, MaePreset] = {
         ),
         faces=FacesView(sampling="uniform:16", size=224, box="tracked", margin=0.1, detect=4),
     ),
-    "tiny": MaePreset(source=TINY, faces=TINY_FACES, pooling="mean"),
+    "tiny": StillPreset(source=TINY, faces=TINY_FACES, pooling="mean"),
 }
 
 
@@ -95,97 +72,47 @@ def build_tiny() -> nn.Module:
     return model
 
 
+def states(model: nn.Module, pixels: torch.Tensor, every: bool) -> Sequence[torch.Tensor]:
+    """Faces (F, 3, size, size), normalised, to tokens (F, 1 + N, D) of each block (state 0 stands for the
+    embeddings, which timm does not give), the last behind the norm; without `every` that one alone."""
+    import torch
+
+    parts = cast(Any, model)
+    if not every:
+        return [parts.forward_features(pixels)]
+    last, blocks = parts.forward_intermediates(
+        pixels, return_prefix_tokens=True, norm=False, output_fmt="NLC"
+    )
+    tokens = [torch.cat([prefix, patches], dim=1) for patches, prefix in blocks]
+    return [last.new_empty(0), *tokens[:-1], last]
+
+
 def pool(model: nn.Module, pixels: torch.Tensor, pooling: Pooling) -> torch.Tensor:
     """Faces (F, 3, size, size), normalised, to features (F, D)."""
-    tokens: torch.Tensor = cast(Any, model).forward_features(pixels)
-    return tokens[:, 0] if pooling == "class" else tokens[:, 1:].mean(dim=1)
+    return pooled(states(model, pixels, False)[-1], pooling, 1)
 
 
-class Mae:
-    """Faces (F, size, size, 3) to `frames` (F, D), one a face, and `utterance` (D,), their mean.
-
-    Making one raises CheckpointError where weights are missing.
-    """
-
-    def __init__(
-        self,
-        preset: str = "tiny",
-        *,
-        weights: str | os.PathLike[str] | None = None,
-        pooling: Pooling | None = None,
-        faces: FacesView | None = None,
-        device: str = "auto",
-        precision: str = "float32",
-    ) -> None:
-        choose("mae", PRESETS, preset)
-        chosen = PRESETS[preset]
-        found = find_weights("mae", preset, chosen.source, weights)
-        self._faces = faces or chosen.faces
-        self._pooling: Pooling = pooling or chosen.pooling
-        self._mean, self._std = _pixel_statistics(found.config, chosen)
-        self._model = FrozenModel(
-            lambda: _load(found.folder, found.config),
-            device=device,
-            precision=precision,
-            small=found.folder is None,
-        )
-        self.needs = frozenset({self._faces})
-        self.spec = FeatureSpec(
-            encoder="mae",
-            weights=found.digests,
-            recipe={
-                "faces": asdict(self._faces),
-                "detector": DETECTOR_RECIPE,
-                "pooling": self._pooling,
-                "mean": list(self._mean),
-                "std": list(self._std),
-                "utterance": "mean over faces",
-            },
-            recipe_version=RECIPE_VERSION,
-            arrays=_arrays(found.config),
-            precision=precision,
-            preset=found.preset,
-            licence=found.licence,
-        )
-
-    def encode(self, batch: Sequence[Views]) -> list[dict[str, Array]]:
-        """`frames` (F, D) and `utterance` (D,) of each clip, float32."""
-        results: list[dict[str, Array]] = []
-        with self._model.running() as model:
-            for views in batch:
-                pixels = normalise(views[self._faces].array, self._mean, self._std)
-                parts = [pixels[at : at + MOST_FACES] for at in range(0, len(pixels), MOST_FACES)]
-                frames = np.concatenate(
-                    [to_numpy(pool(model, self._model.tensor(part), self._pooling)) for part in parts]
-                )
-                results.append({"frames": frames, "utterance": frames.mean(axis=0, dtype=np.float32)})
-        return results
-
-    def times(self, views: Views) -> dict[str, Json]:
-        """The moments of the faces."""
-        return {"frames": {"times": views[self._faces].times.tolist()}}
+def _shape(config: Mapping[str, Json]) -> Shape:
+    told = cast("Mapping[str, int]", config.get("model_args") or config)
+    size = str(config.get("architecture", "")).split("_")[1:2]
+    depth = told["depth"] if "depth" in told else BLOCKS.get("".join(size))
+    return Shape(dim=cast(int, config.get("embed_dim") or config.get("num_features")), depth=depth, lowest=1)
 
 
-def _pixel_statistics(config: Mapping[str, Json], chosen: MaePreset) -> tuple[Triple, Triple]:
-    """Mean and std that the weights' own config names, else the preset's."""
-    told = config.get("pretrained_cfg")
-    if not isinstance(told, dict) or "mean" not in told or "std" not in told:
-        return chosen.mean, chosen.std
-    mean, std = (cast("list[float]", told[key]) for key in ("mean", "std"))
-    return (mean[0], mean[1], mean[2]), (std[0], std[1], std[2])
-
-
-def _arrays(config: Mapping[str, Json]) -> dict[str, ArrayLayout]:
-    dim = cast(int, config.get("embed_dim") or config.get("num_features"))
-    return {
-        "frames": ArrayLayout(kind="frames", dim=dim),
-        "utterance": ArrayLayout(kind="utterance", dim=dim),
-    }
-
-
-def _load(folder: os.PathLike[str] | None, config: Mapping[str, Json]) -> nn.Module:
-    if folder is None:
+def _load(found: Weights) -> nn.Module:
+    if found.folder is None:
         return tiny.load("mae", build_tiny())
     from timm.models.vision_transformer import checkpoint_filter_fn
 
-    return timm_model(folder, config, checkpoint_filter_fn, global_pool="", fc_norm=False)
+    return timm_model(found.folder, found.config, checkpoint_filter_fn, global_pool="", fc_norm=False)
+
+
+FAMILY = StillFamily(
+    name="mae", presets=PRESETS, shape=_shape, load=_load, states=states, prefix=lambda model: 1
+)
+
+
+class Mae(StillEncoder):
+    """MAE. See StillEncoder."""
+
+    family = FAMILY

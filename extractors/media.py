@@ -16,13 +16,13 @@ from emo.extractors.container import Media, open_media
 from emo.extractors.decode import Kind, Pass
 from emo.extractors.faces import FaceFinder
 from emo.extractors.visual import AllFaces, ChosenFrame, SampledFaces, Scene, VisualRequest
-from emo.views import AudioView, FacesView, FrameView, View, ViewData, ViewProblem
+from emo.views import AudioView, FacesView, FrameView, MediaView, View, ViewData, ViewProblem
 
 ReadViews: TypeAlias = "dict[View, ViewData | ViewProblem]"
 
 
 def read_views(
-    clip: Clip, views: Collection[View], limits: MediaLimits = DEFAULTS, *, data: bytes | None = None
+    clip: Clip, views: Collection[MediaView], limits: MediaLimits = DEFAULTS, *, data: bytes | None = None
 ) -> ReadViews:
     """Every view of a clip, or why it could not be had; the file is opened and decoded once, in this process.
 
@@ -39,10 +39,10 @@ def read_views(
         return dict.fromkeys(views, ViewProblem(status=error.status, reason=error.reason))
 
 
-def _read(clip: Clip, media: Media, views: Collection[View], limits: MediaLimits) -> ReadViews:
+def _read(clip: Clip, media: Media, views: Collection[MediaView], limits: MediaLimits) -> ReadViews:
     found: ReadViews = {}
-    sounds: dict[View, Sound] = {}
-    visuals: dict[View, VisualRequest] = {}
+    sounds: dict[MediaView, Sound] = {}
+    visuals: dict[MediaView, VisualRequest] = {}
     scene = Scene(clip=clip, media=media, finder=FaceFinder(), limits=limits)
     for view in views:
         try:

@@ -10,7 +10,7 @@ import atexit
 import os
 import time
 from collections import deque
-from collections.abc import Collection, Generator, Iterable
+from collections.abc import Collection, Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
@@ -21,10 +21,11 @@ from emo.clip import Clip
 from emo.config.extract import DEFAULTS, MediaLimits
 from emo.extractors.media import ReadViews, read_views
 from emo.extractors.wire import answer_of, order_of, read_answer, read_order
+from emo.extractors.words import read_texts
 from emo.safety.limits import Limits
 from emo.safety.messages import BrokenMessage, Message
 from emo.safety.workers import Ended, Guards, LimitedWorkers
-from emo.views import FacesView, FrameView, View, ViewData, ViewProblem
+from emo.views import FacesView, FrameView, MediaView, TextView, View, ViewData, ViewProblem
 
 OPEN_FILES = 64
 CLIPS_AHEAD = 2  # for each worker
@@ -57,12 +58,12 @@ class Reading(Generic[Key]):
 def read_views_limited(
     clip: Clip, views: Collection[View], limits: MediaLimits = DEFAULTS, *, data: bytes | None = None
 ) -> ReadViews:
-    """As `read_views`, in a worker process with limits on memory, time, files and network.
+    """As `read_views`, in a worker process with limits on memory, time, files and network; texts too.
 
-    Statuses beyond its own: failed:timeout, failed:out_of_memory, failed:crashed. `data` are the media's
-    bytes where there is no file; the clip's path then only names them.
+    Statuses beyond its own: failed:timeout, failed:out_of_memory, failed:crashed, missing:no_text. `data` are
+    the media's bytes where there is no file; the clip's path then only names them.
     """
-    return _read(_workers(limits, _looks_for_faces(views)), clip, views, limits, data)
+    return _read(clip, views, limits, data)
 
 
 def read_ahead(
@@ -78,10 +79,11 @@ def read_ahead(
     with ThreadPoolExecutor(jobs, thread_name_prefix="reader") as threads:
         try:
             for one in asked:
-                workers = _workers(limits, _looks_for_faces(one.views))
-                workers.start()
-                used.add(workers)
-                ahead.append(threads.submit(_reading, workers, one, limits))
+                if of_media := _of_media(one.views):
+                    workers = _workers(limits, _looks_for_faces(of_media))
+                    workers.start()
+                    used.add(workers)
+                ahead.append(threads.submit(_reading, one, limits))
                 while len(ahead) >= CLIPS_AHEAD * jobs or _bytes_held(ahead) > MOST_AHEAD:
                     yield ahead.popleft().result()
             while ahead:
@@ -105,16 +107,21 @@ def work(order: Json, buffers: list[bytearray]) -> Message:
     return answer_of([found[view] for view in views])
 
 
-def _reading(workers: LimitedWorkers, asked: Asked[Key], limits: MediaLimits) -> Reading[Key]:
+def _reading(asked: Asked[Key], limits: MediaLimits) -> Reading[Key]:
     started = time.monotonic()
-    views = _read(workers, asked.clip, asked.views, limits, None)
+    views = _read(asked.clip, asked.views, limits, None)
     return Reading(key=asked.key, clip=asked.clip, views=views, seconds=time.monotonic() - started)
 
 
-def _read(
-    workers: LimitedWorkers, clip: Clip, views: Collection[View], limits: MediaLimits, data: bytes | None
+def _read(clip: Clip, views: Collection[View], limits: MediaLimits, data: bytes | None) -> ReadViews:
+    chosen = _of_media(views)
+    return read_texts(clip, views) | (_read_media(clip, chosen, limits, data) if chosen else {})
+
+
+def _read_media(
+    clip: Clip, chosen: Sequence[MediaView], limits: MediaLimits, data: bytes | None
 ) -> ReadViews:
-    chosen = sorted(views, key=repr)
+    workers = _workers(limits, _looks_for_faces(chosen))
     answer = workers.call(order_of(clip, chosen, limits), [] if data is None else [data])
     try:
         if isinstance(answer, Message):
@@ -128,6 +135,10 @@ def _bytes_held(ahead: Iterable[Future[Any]]) -> int:
     """Bytes of the views that are read and wait to be taken."""
     done = [one.result() for one in ahead if one.done() and one.exception() is None]
     return sum(view.array.nbytes for one in done for view in one.views.values() if isinstance(view, ViewData))
+
+
+def _of_media(views: Collection[View]) -> list[MediaView]:
+    return sorted((view for view in views if not isinstance(view, TextView)), key=repr)
 
 
 def _looks_for_faces(views: Collection[View]) -> bool:

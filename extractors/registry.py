@@ -6,12 +6,17 @@ contract suite runs over the table. Making an encoder loads no weights and no to
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import inspect
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib import import_module
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Any
 
 from emo.errors import ConfigError
+from emo.extractors.names import hub_name, label, layers_variant, split_name, stored_name, wanted
 from emo.extractors.sources import Source
 from emo.views import Encoder
 
@@ -19,20 +24,37 @@ GROUP = "emo.encoders"
 
 ENCODERS: dict[str, str] = {
     "hubert": "emo.extractors.hubert:Hubert",
+    "wavlm": "emo.extractors.wavlm:WavLM",
+    "wav2vec2": "emo.extractors.wav2vec2:Wav2Vec2",
+    "data2vec-audio": "emo.extractors.data2vec:Data2VecAudio",
+    "whisper": "emo.extractors.whisper:Whisper",
+    "opensmile": "emo.extractors.opensmile:OpenSmile",
     "mae": "emo.extractors.mae:Mae",
     "videomae": "emo.extractors.videomae:VideoMae",
+    "clip": "emo.extractors.clip:Clip",
+    "dinov2": "emo.extractors.dinov2:Dinov2",
     "eva": "emo.extractors.eva:Eva",
+    "roberta": "emo.extractors.roberta:Roberta",
+    "macbert": "emo.extractors.macbert:MacBert",
 }
 
 
-def encoder_class(name: str) -> type[Any]:
-    """The class behind a name, of the table or of another package's entry point.
+def encoder_class(name: str, weights: str | os.PathLike[str] | None = None) -> type[Any]:
+    """The class behind a name, of the table, of another package's entry point, or of the hub.
 
-    Raises ConfigError, with the known names, where there is none.
+    What an encoder of the hub is, the config.json in `weights` says. Raises ConfigError, with the known
+    names, where there is none.
     """
+    stored = stored_name(name)
+    if hub_name(stored) != stored:
+        from emo.extractors.hub import hub_class
+
+        return hub_class(stored, None if weights is None else Path(weights))
     table = known_encoders()
     if name not in table:
-        raise ConfigError(f"Unknown encoder {name!r}. Known: {', '.join(sorted(table))}.")
+        raise ConfigError(
+            f"Unknown encoder {name!r}. Known: {', '.join(sorted(table))}, hf:OWNER/NAME, timm:NAME."
+        )
     module, attribute = table[name].split(":")
     found: type[Any] = getattr(import_module(module), attribute)
     return found
@@ -43,20 +65,56 @@ def known_encoders() -> Mapping[str, str]:
     return {point.name: point.value for point in entry_points(group=GROUP)} | ENCODERS
 
 
-def make_encoder(name: str, preset: str = "tiny", **options: Any) -> Encoder:
-    """An encoder by name, ready to encode; weights are loaded by its first `encode`.
+def make_encoder(name: str, preset: str = "tiny", *, layers: Sequence[int] = (), **options: Any) -> Encoder:
+    """An encoder by name (`hubert`, `hubert@merbench`, `hf:owner/name`), ready to encode.
 
-    `options` are those of the encoder's class, such as `weights` (a folder) or `device`.
-    Raises ConfigError for an unknown name or preset, CheckpointError where weights are missing.
+    Weights are loaded by its first `encode`. `preset` holds where the name names none; `layers` asks for one
+    feature a layer. `options` are those of the encoder's class, such as `weights` (a folder) or `device`.
+    Raises ConfigError for an unknown name, preset or variant, CheckpointError where weights are missing.
     """
-    made: Encoder = encoder_class(name)(preset, **options)
+    encoder, choice = split_name(name)
+    made_by = encoder_class(encoder, options.get("weights"))
+    chosen = wanted(encoder, choice, preset, _presets(made_by), getattr(made_by, "variants", {}))
+    several = tuple(layers) or chosen.options.get("layers", ())
+    told = dict(chosen.options) | options
+    variants = chosen.variants
+    if several:
+        if "layers" not in inspect.signature(made_by).parameters:
+            raise ConfigError(f"{encoder} has no layers to choose from.")
+        told["layers"] = several
+        if "layers" not in chosen.options:
+            variants = (*variants, layers_variant(several))
+    made: Encoder = made_by(chosen.preset, **told)
+    if variants:
+        made.spec = replace(made.spec, preset=label(made.spec.preset, variants))
     return made
 
 
 def preset_source(name: str, preset: str) -> Source:
     """Where the weights of an encoder's preset come from; ConfigError where there is no such preset."""
-    presets = import_module(encoder_class(name).__module__).PRESETS
-    if preset not in presets:
-        raise ConfigError(f"{name} has no preset {preset!r}. It has: {', '.join(presets)}.")
-    source: Source = presets[preset].source
+    encoder, choice = split_name(name)
+    made_by = encoder_class(encoder)
+    presets = _presets(made_by)
+    chosen = wanted(encoder, choice, preset, presets, getattr(made_by, "variants", {})).preset
+    if chosen not in presets:
+        raise ConfigError(f"{name} has no preset {chosen!r}. It has: {', '.join(presets)}.")
+    source: Source = presets[chosen].source
+    if stored_name(encoder).startswith("timm+"):
+        from emo.extractors.hub import timm_repo
+
+        return replace(source, repo=timm_repo(hub_name(stored_name(encoder)).partition(":")[2]))
     return source
+
+
+def weights_of(name: str, preset: str) -> tuple[str, str]:
+    """The stored name and the preset whose folder holds the weights of an encoder, variants left out."""
+    encoder, choice = split_name(name)
+    made_by = encoder_class(encoder)
+    variants = getattr(made_by, "variants", {})
+    return stored_name(encoder), wanted(encoder, choice, preset, _presets(made_by), variants).preset
+
+
+def _presets(made_by: type[Any]) -> Mapping[str, Any]:
+    family = getattr(made_by, "family", made_by)
+    found: Mapping[str, Any] = getattr(family, "presets", {})
+    return found

@@ -5,8 +5,10 @@ A table row, no more: fetching is `emo weights get`, reading is `emo.extractors.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from emo.canonical import Json
 from emo.spec import Licence
 
 
@@ -17,7 +19,9 @@ class Source:
     `repo` is a hub id, empty where the weights are not on the hub; `note` then says where they are and
     what to do. `substitute` is a public model of the same shapes whose features are off-distribution for
     projectors trained on the original. A `revision` that is not a commit is resolved when fetched; what
-    identifies weights in a FeatureSpec is always the digest of their bytes.
+    identifies weights in a FeatureSpec is always the digest of their bytes. `random` is the config of a
+    model whose weights are random, made by emo. `also` names further files that decide values, such as a
+    tokenizer's.
     """
 
     repo: str = ""
@@ -26,6 +30,8 @@ class Source:
     paper: str = ""
     note: str = ""
     substitute: Source | None = None
+    random: Mapping[str, Json] | None = None
+    also: tuple[str, ...] = ()
 
     @property
     def public(self) -> bool:

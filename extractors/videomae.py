@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, cast
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import numpy as np
 
 from emo.canonical import Json
+from emo.extractors import layers as hidden
 from emo.extractors import tiny
 from emo.extractors.detector import DETECTOR_RECIPE
 from emo.extractors.inference import FrozenModel, pretrained, to_numpy
@@ -22,7 +23,7 @@ from emo.extractors.pixels import IMAGENET_MEAN, IMAGENET_STD, Triple, normalise
 from emo.extractors.sources import TINY, Source
 from emo.extractors.weights import choose, find_weights
 from emo.records import Array
-from emo.spec import ArrayLayout, FeatureSpec, Licence
+from emo.spec import FeatureSpec, Licence
 from emo.views import FacesView, Views
 
 if TYPE_CHECKING:
@@ -59,6 +60,9 @@ class VideoMaePreset:
     std: Triple = IMAGENET_STD
 
 
+# Windows of as many faces in a row as the model reads, each beginning half a window behind the one before.
+VARIANTS: dict[str, Mapping[str, Any]] = {"windows": {"windows": True}}
+
 PRESETS: dict[str, VideoMaePreset] = {
     "paper": VideoMaePreset(
         source=Source(
@@ -92,16 +96,33 @@ def build_tiny() -> nn.Module:
 
 def tubelet_means(model: nn.Module, pixels: torch.Tensor, tubelets: int) -> torch.Tensor:
     """Clips (B, 16, 3, size, size), normalised, to (B, tubelets, D): the mean over space of each tubelet."""
-    tokens: torch.Tensor = model(pixels).last_hidden_state
+    return over_space(model(pixels).last_hidden_state, tubelets)
+
+
+def over_space(tokens: torch.Tensor, tubelets: int) -> torch.Tensor:
+    """Tokens (B, N, D), tubelet by tubelet, to (B, tubelets, D)."""
     clips, count, dim = tokens.shape
     return tokens.reshape(clips, tubelets, count // tubelets, dim).mean(dim=2)
+
+
+def window_starts(faces: int, length: int) -> list[int]:
+    """Where windows of `length` faces begin, half a window apart; the last is moved to end with the clip."""
+    if faces <= length:
+        return [0]
+    last = faces - length
+    return sorted({*range(0, last, max(1, length // 2)), last})
 
 
 class VideoMae:
     """Faces (16, size, size, 3) to `frames` (8, D), one a tubelet, and `utterance` (D,), the mean of all.
 
-    Making one raises CheckpointError where weights are missing.
+    `windows` slides over all faces of the clip instead: `frames` (W, D) are the windows' means and
+    `utterance` is theirs; a clip with fewer faces than a window repeats its last one. `layers` gives one
+    feature a layer, as `frames@6`. Making one raises CheckpointError where weights are missing.
     """
+
+    presets: ClassVar[Mapping[str, VideoMaePreset]] = PRESETS
+    variants: ClassVar[Mapping[str, Mapping[str, Any]]] = VARIANTS
 
     def __init__(
         self,
@@ -109,6 +130,8 @@ class VideoMae:
         *,
         weights: str | os.PathLike[str] | None = None,
         faces: FacesView | None = None,
+        windows: bool = False,
+        layers: Sequence[int] = (),
         device: str = "auto",
         precision: str = "float32",
     ) -> None:
@@ -116,8 +139,14 @@ class VideoMae:
         chosen = PRESETS[preset]
         found = find_weights("videomae", preset, chosen.source, weights)
         self._faces = faces or chosen.faces
+        self._windows = windows
+        if windows:
+            self._faces = replace(self._faces, sampling="all", box="tracked", detect=0)
         self._mean, self._std = chosen.mean, chosen.std
-        self._tubelets = cast(int, found.config["num_frames"]) // cast(int, found.config["tubelet_size"])
+        self._length = cast(int, found.config["num_frames"])
+        self._tubelets = self._length // cast(int, found.config["tubelet_size"])
+        depth = cast(int, found.config["num_hidden_layers"])
+        self._parts = hidden.several(layers, depth, "videomae") if layers else hidden.last(-1)
         self._model = FrozenModel(
             lambda: _load(found.folder), device=device, precision=precision, small=found.folder is None
         )
@@ -125,43 +154,74 @@ class VideoMae:
         self.spec = FeatureSpec(
             encoder="videomae",
             weights=found.digests,
-            recipe={
-                "faces": asdict(self._faces),
-                "detector": DETECTOR_RECIPE,
-                "mean": list(self._mean),
-                "std": list(self._std),
-                "frames": "mean over space of each tubelet",
-                "utterance": "mean over tokens",
-            },
+            recipe=self._recipe(),
             recipe_version=RECIPE_VERSION,
-            arrays=_arrays(found.config),
+            arrays=hidden.frame_layouts(cast(int, found.config["hidden_size"]), self._parts),
             precision=precision,
             preset=found.preset,
             licence=found.licence,
         )
 
+    def _recipe(self) -> dict[str, Json]:
+        recipe: dict[str, Json] = {
+            "faces": asdict(self._faces),
+            "detector": DETECTOR_RECIPE,
+            "mean": list(self._mean),
+            "std": list(self._std),
+            "frames": "mean over space of each tubelet",
+            "utterance": "mean over tokens",
+        }
+        if self._windows:
+            recipe |= {
+                "windows": f"{self._length} faces in a row, half a window apart, the last ends with the clip",
+                "frames": "mean over tokens of each window",
+                "utterance": "mean over windows",
+            }
+        if "" not in self._parts:
+            recipe["layers"] = [layer for (layer,) in self._parts.values()]
+        return recipe
+
     def encode(self, batch: Sequence[Views]) -> list[dict[str, Array]]:
-        """`frames` (8, D) and `utterance` (D,) of each clip, float32."""
+        """`frames` (8, D), or (W, D) of windows, and `utterance` (D,) of each clip and layer, float32."""
         results: list[dict[str, Array]] = []
         with self._model.running() as model:
             for views in batch:
-                pixels = normalise(views[self._faces].array, self._mean, self._std)[None]
-                frames = to_numpy(tubelet_means(model, self._model.tensor(pixels), self._tubelets))[0]
-                results.append({"frames": frames, "utterance": frames.mean(axis=0, dtype=np.float32)})
+                seen = [self._features(model, faces) for faces in self._shown(views[self._faces].array)]
+                features = [np.concatenate(part) for part in zip(*seen, strict=True)]
+                results.append(hidden.with_means(features, self._parts))
         return results
 
+    def _shown(self, faces: Array) -> list[Array]:
+        """What the model sees of a clip, each (16, size, size, 3)."""
+        if not self._windows:
+            return [faces]
+        missing = max(0, self._length - len(faces))
+        faces = np.concatenate([faces, np.repeat(faces[-1:], missing, axis=0)])
+        return [faces[at : at + self._length] for at in window_starts(len(faces), self._length)]
+
+    def _features(self, model: nn.Module, faces: Array) -> list[Array]:
+        """(8, D), or (1, D) of a window, of each part."""
+        pixels = self._model.tensor(normalise(faces, self._mean, self._std)[None])
+        several = "" not in self._parts
+        output = model(pixels, output_hidden_states=several)
+        before = output.hidden_states[:-1] if several else ()
+        found = [
+            over_space(tokens, self._tubelets)[0]
+            for tokens in hidden.picked([*before, output.last_hidden_state], self._parts)
+        ]
+        if self._windows:
+            found = [tubelets.mean(dim=0, keepdim=True) for tubelets in found]
+        return [to_numpy(one) for one in found]
+
     def times(self, views: Views) -> dict[str, Json]:
-        """The mean moment of each tubelet's faces."""
-        moments = views[self._faces].times.reshape(self._tubelets, -1)
-        return {"frames": {"times": moments.mean(axis=1).tolist()}}
-
-
-def _arrays(config: Mapping[str, Json]) -> dict[str, ArrayLayout]:
-    dim = cast(int, config["hidden_size"])
-    return {
-        "frames": ArrayLayout(kind="frames", dim=dim),
-        "utterance": ArrayLayout(kind="utterance", dim=dim),
-    }
+        """The mean moment of each tubelet's faces, or of each window's."""
+        moments = views[self._faces].times
+        if self._windows:
+            starts = window_starts(len(moments), self._length)
+            middles: list[Json] = [float(moments[at : at + self._length].mean()) for at in starts]
+        else:
+            middles = moments.reshape(self._tubelets, -1).mean(axis=1).tolist()
+        return {f"frames{ending}": {"times": middles} for ending in self._parts}
 
 
 def _load(folder: os.PathLike[str] | None) -> nn.Module:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -18,6 +18,8 @@ from emo.canonical import Json
 from emo.digests import StatCache
 from emo.errors import CheckpointError, ConfigError
 from emo.extractors import tiny
+from emo.extractors.names import hub_name
+from emo.extractors.random_weights import random_digest
 from emo.extractors.sources import Source
 from emo.spec import Licence
 
@@ -29,7 +31,8 @@ CONFIGS = {"config.json": "config", "preprocessor_config.json": "preprocessor"}
 class Weights:
     """Weights that are on this machine: their folder (None for tiny), configs, digests by role.
 
-    `preset` is what specs are labelled with: a substitute never carries the name of what it stands for.
+    `preset` is what specs are labelled with: a substitute never carries the name of what it stands for, and
+    random weights say so.
     """
 
     folder: Path | None
@@ -59,6 +62,14 @@ def find_weights(
 
     Raises CheckpointError, with the command that fetches them, where they are not there.
     """
+    if source.random is not None and folder is None:
+        return Weights(
+            folder=None,
+            config=source.random,
+            digests={"model": random_digest(encoder, source.random)},
+            licence=source.licence,
+            preset=f"{preset}-random",
+        )
     if preset == "tiny" and folder is None:
         shipped = tiny.entry(encoder)
         config = shipped["config"]
@@ -73,12 +84,12 @@ def find_weights(
     where = Path(folder) if folder is not None else weights_folder(encoder, preset)
     if not (where / "config.json").exists():
         raise CheckpointError(_missing(encoder, preset, source, where))
-    card = _read_json(where / CARD)
+    card = read_json(where / CARD)
     return Weights(
         folder=where,
-        config=_read_json(where / "config.json"),
-        preprocessor=_read_json(where / "preprocessor_config.json"),
-        digests=_digests(where),
+        config=read_json(where / "config.json"),
+        preprocessor=read_json(where / "preprocessor_config.json"),
+        digests=_digests(where, source.also),
         licence=_licence(card) or source.licence,
         preset=f"{preset}-substitute" if card.get("substitute") else preset,
     )
@@ -91,12 +102,14 @@ def choose(encoder: str, presets: Mapping[str, object], preset: str) -> None:
 
 
 def _missing(encoder: str, preset: str, source: Source, where: Path) -> str:
-    command = f"Run: emo weights get --encoder {encoder} --preset {preset}"
+    name = hub_name(encoder)
+    command = f"Run: emo weights get --encoder {name} --preset {preset}"
     why = "" if source.public else f" {source.note}"
-    return f"No weights of {encoder} preset {preset} in {where}.{why} {command}"
+    return f"No weights of {name} preset {preset} in {where}.{why} {command}"
 
 
-def _read_json(path: Path) -> dict[str, Json]:
+def read_json(path: Path) -> dict[str, Json]:
+    """The object in a JSON file, empty where there is no file; CheckpointError where it is no such object."""
     if not path.exists():
         return {}
     try:
@@ -117,7 +130,7 @@ def _licence(card: Mapping[str, Json]) -> Licence | None:
     return Licence(name=str(told.get("name", "unknown")), source=str(told.get("source", "")))
 
 
-def _digests(folder: Path) -> dict[str, str]:
+def _digests(folder: Path, also: Sequence[str]) -> dict[str, str]:
     models = sorted(folder.glob("*.safetensors"))
     if not models:
         raise CheckpointError(
@@ -127,6 +140,10 @@ def _digests(folder: Path) -> dict[str, str]:
     for name, role in CONFIGS.items():
         if (folder / name).exists():
             found[role] = _digest(folder / name)
+    for name in also:
+        if not (folder / name).exists():
+            raise CheckpointError(f"{folder} has no {name}. Fetch these weights again.")
+        found[Path(name).stem] = _digest(folder / name)
     return found
 
 

@@ -19,15 +19,15 @@ from emo.canonical import Json
 from emo.clip import Clip
 from emo.config.extract import MediaLimits
 from emo.safety.messages import BrokenMessage, Buffer, Message
-from emo.views import AudioView, FacesView, FrameView, View, ViewData, ViewProblem
+from emo.views import AudioView, FacesView, FrameView, MediaView, ViewData, ViewProblem
 
 Outcome: TypeAlias = "ViewData | ViewProblem"
-KINDS: dict[str, type[View]] = {kind.__name__: kind for kind in (AudioView, FacesView, FrameView)}
+KINDS: dict[str, type[MediaView]] = {kind.__name__: kind for kind in (AudioView, FacesView, FrameView)}
 TYPES: dict[str, np.dtype[Any]] = {name: np.dtype(name) for name in ("|u1", "<f4", "<f8")}
 PATHS = ("path", "au_path", "root")
 
 
-def order_of(clip: Clip, views: Sequence[View], limits: MediaLimits) -> Json:
+def order_of(clip: Clip, views: Sequence[MediaView], limits: MediaLimits) -> Json:
     """What is asked: these views of this clip within these limits."""
     return {
         "clip": _plain(asdict(clip)),
@@ -36,7 +36,7 @@ def order_of(clip: Clip, views: Sequence[View], limits: MediaLimits) -> Json:
     }
 
 
-def read_order(order: Any) -> tuple[Clip, list[View], MediaLimits]:
+def read_order(order: Any) -> tuple[Clip, list[MediaView], MediaLimits]:
     """The other way round, in the decoding process."""
     views = [KINDS[kind](**values) for kind, values in order["views"]]
     return Clip(**_with_paths(order["clip"])), views, MediaLimits(**_with_paths(order["limits"]))

@@ -21,12 +21,13 @@ from emo.extractors.audio import Sound
 from emo.extractors.container import Span
 from emo.extractors.detector import Box
 from emo.extractors.faces import crop
-from emo.views import AudioView, Encoder, FacesView, View, ViewData
+from emo.views import AudioView, Encoder, FacesView, TextView, View, ViewData
 
 SECONDS = 2.0
 RATE = 44_100
 HEIGHT, WIDTH = 240, 320
 FACE = Box(70.3, 21.8, 250.9, 197.2)
+TEXT = "I never thought you would come! 我没想到你会来。"
 FACES_OF_ALL = 8  # how many faces stand for the sampling `all`
 
 
@@ -64,6 +65,8 @@ def _view(view: View) -> ViewData:
         pictures = (_picture(HEIGHT, WIDTH, number / count) for number in range(count))
         faces = np.stack([crop(picture, FACE, view.margin, view.size) for picture in pictures])
         return ViewData(array=faces, times=np.linspace(0.0, SECONDS, count))
+    if isinstance(view, TextView):
+        return ViewData(array=np.array([TEXT]), times=np.zeros(0))
     return ViewData(array=_picture(HEIGHT, WIDTH, 0.0), times=np.array([SECONDS / 2]))
 
 

@@ -69,6 +69,7 @@ def extract(
     cache: str | os.PathLike[str],
     *,
     preset: str = "base",
+    layers: Sequence[int] = (),
     jobs: int = 0,
     retry_failed: bool = False,
     redo: bool = False,
@@ -82,7 +83,8 @@ def extract(
 ) -> ExtractResult:
     """Store features of `clips` in the cache at `cache` and say what is stored, was stored and failed.
 
-    `clips` is a folder, a media file, a manifest or a list of Clip; `encoders` are names such as `hubert`;
+    `clips` is a folder, a media file, a manifest or a list of Clip; `encoders` are names such as `hubert` or
+    `hubert@merbench`, of `preset` where they name none; `layers` asks each for one feature a layer;
     `jobs` is the number of decoding processes (0: one a core); `limits` is what a file may claim and cost.
     `rehash` reads media and weights again that look unchanged. `dry_run` stops after the plan. `on_plan` is
     called once before any work, `on_progress` after each clip.
@@ -97,6 +99,7 @@ def extract(
         cache,
         preset,
         rehash,
+        layers,
         retry_failed=retry_failed,
         redo=redo,
         replace_changed=replace_changed,
@@ -117,6 +120,7 @@ def _planned(
     cache: str | os.PathLike[str],
     preset: str,
     rehash: bool,
+    layers: Sequence[int],
     **choices: Any,
 ) -> ExtractPlan:
     """What there is to do; `choices` as `make_plan` takes them."""
@@ -128,7 +132,7 @@ def _planned(
     if rehash:
         rehash_weights()
     files = StatCache(Path(f"{os.fspath(cache)}.journal") / "media-digests.jsonl", rehash=rehash)
-    made = [make_encoder(name, preset=preset) for name in encoders]
+    made = [make_encoder(name, preset=preset, layers=layers) for name in encoders]
     return make_plan(chosen, made, store, files, ignored=ignored, **choices)
 
 

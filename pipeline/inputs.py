@@ -13,20 +13,26 @@ from emo.clip import Clip
 from emo.config.extract import DEFAULTS, MediaLimits
 from emo.digests import StatCache
 from emo.records import NO_INPUT
-from emo.views import FrameView, View
+from emo.views import FrameView, TextView, View
 
 
 def input_digest(
     clip: Clip, needs: Collection[View], files: StatCache, limits: MediaLimits = DEFAULTS
 ) -> bytes:
-    """SHA-256 (32 bytes) over media digest, cut and, for a peak frame, the action-unit file's digest.
+    """SHA-256 (32 bytes) over media digest, cut and, for a peak frame, the action-unit file's digest; over
+    the text for encoders that read it, and over nothing else where they read only that.
 
     All zeros where the media cannot or may not be read: there is nothing that could be fresh.
     """
+    reads: dict[str, Json] = {}
+    if any(isinstance(view, TextView) for view in needs):
+        reads["text"] = clip.text
+    if all(isinstance(view, TextView) for view in needs):
+        return hashlib.sha256(canonical_json(reads)).digest()
     try:
         if clip.path.stat().st_size > limits.most_bytes:
             return NO_INPUT
-        reads: dict[str, Json] = {
+        reads |= {
             "media": files.sha256(clip.path),
             "start": clip.start,
             "end": clip.end,

@@ -19,8 +19,6 @@ from emo.pipeline.answers import Answer
 from emo.pipeline.extract import ExtractProgress, extract
 from emo.pipeline.systems import System, answer_all, load_system
 
-SUBSTITUTE = "-substitute"  # how a spec marks that another checkpoint stood in for a preset's own
-
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
@@ -148,6 +146,5 @@ def clips_named(
 def _by_preset(sources: Mapping[str, Source]) -> dict[str, list[str]]:
     grouped: dict[str, list[str]] = {}
     for name, source in sources.items():
-        preset = source.spec.preset.removesuffix(SUBSTITUTE)
-        grouped.setdefault(preset, []).append(name)
+        grouped.setdefault(source.spec.preset, []).append(name)
     return grouped

@@ -103,7 +103,8 @@ class _Part:
         places = {}
         for array in info.arrays:
             values = self._space.read(info.clip_id, array)
-            stored = self._space.geometry(array).narrowed(values)
+            geometry = self._space.geometry(array)
+            stored = values if geometry.scaled else geometry.narrowed(values)  # safetensors has no such int8
             name = f"{array}/{info.clip_id}"
             self._tensors[name] = stored
             self._bytes += stored.nbytes

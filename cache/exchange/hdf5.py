@@ -19,6 +19,7 @@ import numpy as np
 from emo.cache.exchange.h5_guard import open_h5, plain_dataset, plain_group
 from emo.cache.exchange.names import stored_name
 from emo.cache.feature import RecordInfo
+from emo.cache.format import dtype_note
 from emo.cache.space import Space
 from emo.cache.store import FeatureCache
 from emo.canonical import Json, canonical_json
@@ -58,8 +59,7 @@ def _export_space(group: h5py.Group, space: Space) -> Iterator[str]:
     group.create_dataset(RECORDS, data=np.frombuffer(b"".join(lines), np.uint8))
     folders = {array: group.create_group(array) for array in space.spec.arrays}
     for array, folder in folders.items():
-        if space.geometry(array).bfloat16:
-            folder.attrs["emo:dtype"] = "bfloat16"
+        folder.attrs.update(dtype_note(space.spec.arrays[array].dtype))
     for clip_id, info in infos.items():
         for array in info.arrays:
             geometry = space.geometry(array)

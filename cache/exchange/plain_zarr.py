@@ -14,6 +14,7 @@ import numpy as np
 
 from emo.cache.exchange.outgoing import current_infos, new_folder
 from emo.cache.feature import RecordInfo
+from emo.cache.format import dtype_note
 from emo.cache.space import Space
 from emo.canonical import canonical_json
 
@@ -67,7 +68,7 @@ def _write_values(group: zarr.Group, space: Space, infos: Sequence[RecordInfo], 
         shape=shape,
         chunks=(max(1, min(CHUNK_BYTES // geometry.row_bytes, shape[0])), *geometry.row_shape),
         dtype=geometry.dtype,
-        attributes={"emo:kind": layout.kind} | ({"emo:dtype": "bfloat16"} if geometry.bfloat16 else {}),
+        attributes={"emo:kind": layout.kind, **dtype_note(layout.dtype)},
         dimension_names=names,
     )
     held = [info for info in infos if array in info.rows]
@@ -75,7 +76,7 @@ def _write_values(group: zarr.Group, space: Space, infos: Sequence[RecordInfo], 
     for first in range(0, len(held), CLIPS_AT_ONCE):
         ids = [info.clip_id for info in held[first : first + CLIPS_AT_ONCE]]
         rows = [
-            geometry.narrowed(one.reshape(-1, *geometry.row_shape)) for one in space.read_many(ids, array)
+            geometry.narrowed(one.reshape(-1, *geometry.value_shape)) for one in space.read_many(ids, array)
         ]
         block = np.concatenate(rows)
         values[start : start + len(block)] = block

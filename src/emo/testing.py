@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 
 from emo.records import Array, why_unusable
 from emo.spec import FeatureSpec
-from emo.views import AudioView, Encoder, FacesView, View, ViewData, Views
+from emo.views import AudioView, Encoder, FacesView, TextView, View, ViewData, Views
 
 FRAME_RATE = 25
 SOUND_RATE = 16_000
 TICKS = 1000  # a second of a variable rate
 CONTAINERS = {".mkv": "matroska"}
+WORDS = ("no", "wonder", "you", "never", "came", "back", "真", "的", "happy", "afraid", "of", "it")
 SAME = 1e-5  # batches may differ from single clips by this much, relative to a feature's own size
 
 
@@ -114,6 +115,9 @@ def noise_view(view: View, generator: np.random.Generator, seconds: float) -> Vi
     if isinstance(view, AudioView):
         sound = 0.1 * generator.standard_normal(int(seconds * view.rate))
         return ViewData(array=sound.astype(np.float32), times=np.zeros(1))
+    if isinstance(view, TextView):
+        words = [WORDS[number] for number in generator.integers(0, len(WORDS), max(1, round(5 * seconds)))]
+        return ViewData(array=np.array([" ".join(words)]), times=np.zeros(0))
     if isinstance(view, FacesView):
         count = 16 if view.sampling == "all" else _count(view.sampling)
         shape: tuple[int, ...] = (count, view.size, view.size, 3)

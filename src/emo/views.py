@@ -57,14 +57,20 @@ class FrameView:
     choice: FrameChoice = "middle"
 
 
-View: TypeAlias = AudioView | FacesView | FrameView
+@dataclass(frozen=True, slots=True)
+class TextView:
+    """What is said in the clip, by its manifest or subtitles: one string, (1,). Nothing is decoded for it."""
+
+
+MediaView: TypeAlias = AudioView | FacesView | FrameView
+View: TypeAlias = MediaView | TextView
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ViewData:
     """A view that could be had: `array` as its view says, `times` in seconds (one a frame; (1,) for
-    audio), `meta` plain JSON for the record, `flags` such as `silent` or `short`. `degraded` is the
-    record's status where the media is damaged but readable, such as `degraded:truncated`."""
+    audio; none for text), `meta` plain JSON for the record, `flags` such as `silent` or `short`. `degraded`
+    is the record's status where the media is damaged but readable, such as `degraded:truncated`."""
 
     array: Array
     times: NDArray[np.float64]

@@ -82,8 +82,14 @@ def test_hubert_gives_the_official_utterance_and_frames(tmp_path, style):
         (tmp_path / target).write_bytes((GOLDEN / "hubert" / f"{style}{name}").read_bytes())
     golden = load_file(GOLDEN / "hubert/io.safetensors")
     sound = golden["wav_float64"].numpy().reshape(-1).astype(np.float32)
+    views = {AudioView(): ViewData(array=sound, times=np.zeros(1))}
+    layered = make_encoder("hubert", "paper", weights=tmp_path, layers=(0, 1, 2, 3), device="cpu")
+    states = layered.encode([views])[0]
+    for layer in range(4):
+        expected = golden[f"{style}.hidden_states.{layer}"][0].numpy()
+        np.testing.assert_allclose(states[f"frames@{layer}"], expected, atol=1e-5)
     encoder = make_encoder("hubert", "paper", weights=tmp_path, device="cpu")
-    (arrays,) = encoder.encode([{AudioView(): ViewData(array=sound, times=np.zeros(1))}])
+    (arrays,) = encoder.encode([views])
     np.testing.assert_allclose(arrays["frames"], golden[f"{style}.hidden_states.3"][0].numpy(), atol=1e-5)
     utterance = golden[f"{style}.audio_feature"].reshape(-1).numpy()
     np.testing.assert_allclose(arrays["utterance"], utterance, atol=1e-5)

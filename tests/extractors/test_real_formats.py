@@ -121,7 +121,7 @@ def test_a_sound_shorter_than_one_frame_gives_one_frame(tmp_path):
 
 
 def test_a_long_sound_is_heard_in_pieces_that_keep_step(tmp_path, monkeypatch):
-    from emo.extractors import hubert
+    from emo.extractors import waveform
 
     folder = hubert_folder(tmp_path / "h", "layer")
     (folder / "preprocessor_config.json").write_text(json.dumps({"do_normalize": False}))
@@ -129,7 +129,7 @@ def test_a_long_sound_is_heard_in_pieces_that_keep_step(tmp_path, monkeypatch):
     (views,) = sounds(5 * 16_000 + 123)
     second_piece = views[AudioView()].array[32_000 : 64_000 + 80]
     (whole, piece) = encoder.encode([views, {AudioView(): ViewData(array=second_piece, times=np.zeros(1))}])
-    monkeypatch.setattr(hubert, "LONGEST_S", 2)
+    monkeypatch.setattr(waveform, "LONGEST_S", 2)
     (in_pieces,) = encoder.encode([views])
     assert in_pieces["frames"].shape == whole["frames"].shape
     np.testing.assert_allclose(in_pieces["frames"][100:200], piece["frames"], atol=1e-5)

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -9,9 +10,9 @@ import pytest
 from emo.cache import open_cache
 from emo.cache.leases import bucket_of
 from emo.clip import Clip
+from emo.digests import StatCache
 from emo.errors import ConfigError
 from emo.extractors import make_encoder
-from emo.digests import StatCache
 from emo.pipeline.extract import extract
 from emo.pipeline.parts import Shard, chunks
 from emo.pipeline.plan import make_plan
@@ -111,7 +112,7 @@ def test_parts_are_even_share_hardly_a_bucket_and_miss_nobody(clips):
     assert sorted(clip.clip_id for part in parts for clip in part) == sorted(clip.clip_id for clip in many)
     assert max(map(len, parts)) - min(map(len, parts)) <= 1
     buckets = [{bucket_of(clip.clip_id) for clip in part} for part in parts]
-    assert sum(len(one & other) for one, other in zip(buckets, buckets[1:], strict=False)) <= 6
+    assert sum(len(one & other) for one, other in pairwise(buckets)) <= 6
     assert [clip.clip_id for part in chunks(many, 64) for clip in part] == [
         clip.clip_id for part in parts for clip in part
     ]
