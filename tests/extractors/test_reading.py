@@ -98,7 +98,7 @@ def children(parent):
 
 
 def test_a_worker_that_dies_at_work_costs_its_clip(clips):
-    limits = MediaLimits(most_faces=4499)  # workers of their own
+    limits = MediaLimits(most_memory=3 << 30)  # workers of their own
     wanted = [asked(number, clips["face.mkv"], EVERY_FACE) for number in range(3)]
     readings = read_ahead(wanted, limits, jobs=1)
     before = set(workers_of(os.getpid()))
@@ -124,7 +124,7 @@ def test_the_guards_say_whether_the_network_is_cut():
 def test_a_stopped_extraction_leaves_no_process_and_goes_on_later(tmp_path, way):
     folder = tmp_path / "clips"
     folder.mkdir()
-    for number in range(40):
+    for number in range(12):
         write_clip(folder / f"{number}.wav", None, tone(2.0 + number / 100))
     command = [
         sys.executable,
@@ -153,4 +153,4 @@ def test_a_stopped_extraction_leaves_no_process_and_goes_on_later(tmp_path, way)
         assert running.returncode == 75
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("40 clips:")
+    assert done.stdout.startswith("12 clips:")
