@@ -120,16 +120,15 @@ class ShardWriter:
     def _unsealed(self, sealed: int, shard: int, rows: int) -> int:
         """The locked descriptor of a whole shard with the rows of a sealed one, in its place.
 
-        Its rows were safe in the sealed file, so they are synced here whatever the durability.
+        Its rows were safe in the sealed file, so they are synced here whatever the durability; until the name
+        is, either file holds them.
         """
         scratch = self._scratch()
         descriptor = fsops.create_locked(scratch)
         self._lay_out(descriptor)
         copy_shard(sealed, descriptor, rows * self._geometry.row_bytes)
         fsops.fdatasync(descriptor)
-        path = self._path(shard)
-        fsops.rename(scratch, path)
-        fsops.sync_folder(path.parent)
+        fsops.rename(scratch, self._path(shard))
         fsops.close(sealed)
         return descriptor
 

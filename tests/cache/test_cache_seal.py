@@ -77,6 +77,16 @@ def test_a_sealed_shard_is_read_at_computed_offsets(filled, shards, monkeypatch)
     assert len(space.read("clip/000 é", "frames"))
 
 
+def test_a_file_that_is_no_whole_number_of_chunks_and_its_index_is_not_dense(filled, shards):
+    list(seal(open_cache(filled, "a")))
+    path = shards(filled)[0]
+    geometry = open_cache(filled)["hubert"].geometry("frames")
+    whole, at = path.read_bytes(), -len(geometry.index)
+    path.write_bytes(whole[:at] + b"between" + whole[at:])
+    with path.open("rb") as stream:
+        assert not is_dense(stream.fileno(), geometry)
+
+
 @pytest.mark.parametrize("harm", ["cut by one chunk", "cut by one byte", "a byte more", "flip", "zeros"])
 def test_harm_to_a_sealed_shard_is_found(filled, shards, harm):
     list(seal(open_cache(filled, "a")))
