@@ -10,11 +10,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
-from crc32c import crc32c
 from numpy.typing import NDArray
 
 from emo.cache import canary
 from emo.cache.batches import BATCH, Batches
+from emo.cache.buffers import aligned_empty
 from emo.cache.damage import DamagedFile
 from emo.cache.feature import Feature, RecordInfo
 from emo.cache.following import following
@@ -30,7 +30,7 @@ from emo.cache.rows import Place
 from emo.cache.state import SpaceState, check_generation, check_members, load_state
 from emo.cache.writer import SpaceWriter
 from emo.canonical import Json
-from emo.config.cache import DEFAULTS, Durability
+from emo.config.cache import DEFAULTS, Check, Durability
 from emo.errors import CacheError, CacheMiss, ConfigError
 from emo.records import Array, usable
 from emo.spec import FeatureSpec
@@ -39,11 +39,11 @@ from emo.spec import FeatureSpec
 class Space(Mapping[str, Feature]):
     """The current usable records of one spec, by clip id, and the status of every other clip."""
 
-    def __init__(self, paths: SpacePaths, *, writable: bool) -> None:
-        self._open(paths, writable)
+    def __init__(self, paths: SpacePaths, *, writable: bool, check: Check = DEFAULTS.check) -> None:
+        self._open(paths, writable, check)
 
-    def _open(self, paths: SpacePaths, writable: bool) -> None:
-        self._paths, self._writable = paths, writable
+    def _open(self, paths: SpacePaths, writable: bool, check: Check) -> None:
+        self._paths, self._writable, self._check = paths, writable, check
         self._state = load_state(paths)
         self._index: Index | None = None
         self._readers: dict[str, ArrayReader] = {}
@@ -92,11 +92,11 @@ class Space(Mapping[str, Feature]):
     def __repr__(self) -> str:
         return f"<Space {self.name} preset={self.spec.preset!r} arrays={list(self.spec.arrays)}>"
 
-    def __getstate__(self) -> tuple[SpacePaths, bool]:
+    def __getstate__(self) -> tuple[SpacePaths, bool, Check]:
         """Another process opens the space for itself: descriptors do not travel."""
-        return self._paths, self._writable
+        return self._paths, self._writable, self._check
 
-    def __setstate__(self, state: tuple[SpacePaths, bool]) -> None:
+    def __setstate__(self, state: tuple[SpacePaths, bool, Check]) -> None:
         self._open(*state)
 
     def __hash__(self) -> int:
@@ -194,8 +194,8 @@ class Space(Mapping[str, Feature]):
     def read_many(self, ids: Sequence[str], array: str) -> list[Array]:
         """`read` for many clips, in the order of `ids`; the kernel is told of all before the first."""
         places = self._places(ids, array)
-        geometry = self._state.geometry(array)
-        stored = [np.empty((place.rows, *geometry.row_shape), geometry.dtype) for place in places]
+        geometry = self.reader(array).geometry
+        stored = [aligned_empty((place.rows, *geometry.row_shape), geometry.dtype) for place in places]
         self._fill(ids, array, places, stored)
         squeeze = self.spec.arrays[array].kind != "frames"
         return [geometry.widened(values[0] if squeeze else values) for values in stored]
@@ -205,7 +205,7 @@ class Space(Mapping[str, Feature]):
         """`read_many` into buffers of the caller: each C-contiguous, of the stored dtype (bfloat16 as
         uint16) and (rows, ...) long, where tokens and utterance have one row."""
         places = self._places(ids, array)
-        geometry = self._state.geometry(array)
+        geometry = self.reader(array).geometry
         for clip_id, place, out in zip(ids, places, outs, strict=True):
             shape = (place.rows, *geometry.row_shape)
             if out.shape != shape or out.dtype != geometry.dtype or not out.flags.c_contiguous:
@@ -219,14 +219,14 @@ class Space(Mapping[str, Feature]):
     def stack(self, ids: Sequence[str], array: str) -> Array:
         """(B, ...) of the clips in order; ConfigError where they differ in length."""
         places = self._places(ids, array)
-        geometry = self._state.geometry(array)
+        geometry = self.reader(array).geometry
         rows = {place.rows for place in places}
         if len(rows) > 1:
             raise ConfigError(
                 f"{array} of {self.name} has {min(rows)} to {max(rows)} rows a clip and cannot be stacked. "
                 "Use read_many and pad."
             )
-        stored = np.empty((len(ids), max(rows, default=1), *geometry.row_shape), geometry.dtype)
+        stored = aligned_empty((len(ids), max(rows, default=1), *geometry.row_shape), geometry.dtype)
         self._fill(ids, array, places, list(stored))
         squeeze = self.spec.arrays[array].kind != "frames"
         return geometry.widened(stored[:, 0] if squeeze else stored)
@@ -244,9 +244,10 @@ class Space(Mapping[str, Feature]):
         file is in memory, slow where it is not, and zeros once the clip is forgotten.
         """
         (place,) = self._places([clip_id], array)
-        view = self.reader(array).view(place)
-        if view is None or crc32c(view.data.cast("B")) != place.crc:
-            view = np.empty((place.rows, *self.geometry(array).row_shape), self.geometry(array).dtype)
+        reader = self.reader(array)
+        view = reader.view(place)
+        if view is None or not reader.holds(view.data.cast("B"), place):
+            view = aligned_empty((place.rows, *reader.geometry.row_shape), reader.geometry.dtype)
             self._fill([clip_id], array, [place], [view])
             view.flags.writeable = False
         return view if self.spec.arrays[array].kind == "frames" else view[0]
@@ -282,7 +283,7 @@ class Space(Mapping[str, Feature]):
     def reader(self, array: str) -> ArrayReader:
         """The reader of one array's rows."""
         if array not in self._readers:
-            self._readers[array] = ArrayReader(self._paths, array, self.geometry(array))
+            self._readers[array] = ArrayReader(self._paths, array, self.geometry(array), self._check)
         return self._readers[array]
 
     def geometry(self, array: str) -> Geometry:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from emo.cache import fsops
 from emo.cache.columns import index_columns
@@ -21,7 +21,7 @@ from emo.cache.leftovers import clear_leftovers
 from emo.cache.paths import HALF_MADE, METADATA, CachePaths, SpacePaths
 from emo.cache.space import Space
 from emo.cache.state import NAME, created_by, new_state, read_metadata
-from emo.config.cache import DEFAULTS
+from emo.config.cache import DEFAULTS, Check
 from emo.errors import AmbiguousSpace, CacheError, CacheMiss, ConfigError, FormatError
 from emo.spec import FeatureSpec
 
@@ -30,14 +30,21 @@ STORED_DTYPES = ("float16", "bfloat16", "float32", "float64")
 Mode = Literal["r", "a"]
 
 
-def open_cache(path: str | os.PathLike[str], mode: Mode = "r") -> FeatureCache:
+def open_cache(
+    path: str | os.PathLike[str], mode: Mode = "r", *, check: Check = DEFAULTS.check
+) -> FeatureCache:
     """The cache at `path`: `r` to read an existing one, `a` to add to it or make it.
+
+    `check` is when records are compared with their checksums: on `every` read, on the `first` of each
+    opening, or `never`, which serves damaged bytes as they are.
 
     Raises CacheMiss where there is none to read, FormatError where it is something else or of another
     format, DamagedCache where its metadata is not what was written.
     """
     if mode not in ("r", "a"):
         raise ConfigError(f"a cache is opened with mode 'r' or 'a', not {mode!r}")
+    if check not in get_args(Check):
+        raise ConfigError(f"records are checked on 'every' read, the 'first' or 'never', not {check!r}")
     paths = CachePaths.at(path)
     if not paths.metadata.exists():
         if paths.root.is_dir() and any(paths.root.iterdir()):
@@ -47,14 +54,14 @@ def open_cache(path: str | os.PathLike[str], mode: Mode = "r") -> FeatureCache:
                 f"there is no feature cache at {paths.root}. Run: emo extract --cache {paths.root}"
             )
         _make_root(paths)
-    return FeatureCache(paths, writable=mode == "a")
+    return FeatureCache(paths, writable=mode == "a", check=check)
 
 
 class FeatureCache:
     """Feature spaces by spec, by `hubert`, by `hubert/<fingerprint prefix>` or by `hubert@<preset>`."""
 
-    def __init__(self, paths: CachePaths, *, writable: bool) -> None:
-        self._paths, self._writable = paths, writable
+    def __init__(self, paths: CachePaths, *, writable: bool, check: Check = DEFAULTS.check) -> None:
+        self._paths, self._writable, self._check = paths, writable, check
         self._spaces: dict[str, Space] = {}
         self._names()
 
@@ -118,7 +125,8 @@ class FeatureCache:
     def _space(self, name: str) -> Space:
         if name not in self._spaces:
             encoder, _, short = name.partition("/")
-            self._spaces[name] = Space(self._paths.space(encoder, short), writable=self._writable)
+            paths = self._paths.space(encoder, short)
+            self._spaces[name] = Space(paths, writable=self._writable, check=self._check)
         return self._spaces[name]
 
     def _matching(self, which: FeatureSpec | str) -> list[Space]:
