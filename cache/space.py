@@ -18,7 +18,7 @@ from emo.cache.buffers import aligned_empty
 from emo.cache.damage import DamagedFile
 from emo.cache.feature import Feature, RecordInfo
 from emo.cache.following import following
-from emo.cache.freshness import missing_clips
+from emo.cache.freshness import Compared, compared, missing_clips
 from emo.cache.geometry import Geometry
 from emo.cache.index import Index, load_index
 from emo.cache.leases import Leases
@@ -168,6 +168,12 @@ class Space(Mapping[str, Feature]):
         if row is None:
             raise self._miss(clip_id, None)
         return cast(dict[str, Json], json.loads(self.index.column("meta")[row]))
+
+    @following
+    def compared(self, wanted: Mapping[str, bytes]) -> list[Compared]:
+        """The clips of `wanted` (clip id to the digest of its input) that have a record, whatever its
+        status, and whether it was made of that input."""
+        return compared(self.index, wanted)
 
     @following
     def missing(

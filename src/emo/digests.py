@@ -29,6 +29,7 @@ class StatCache:
     def __init__(self, store: Path | None) -> None:
         self._store = store
         self._known: dict[str, tuple[list[int], str]] = {}
+        self._folders: dict[str, str] = {}
         if store is not None and store.exists():
             self._load(store)
 
@@ -42,8 +43,10 @@ class StatCache:
 
     def sha256(self, path: Path) -> str:
         """Digest of the file at `path`; OSError where it cannot be read."""
-        key = str(path.resolve())
-        status = path.stat()
+        folder, name = os.path.split(path)
+        if folder not in self._folders:
+            self._folders[folder] = os.path.realpath(folder)
+        key, status = os.path.join(self._folders[folder], name), path.stat()  # noqa: PTH118 - often
         stamp = [status.st_size, status.st_mtime_ns, status.st_ino]
         known = self._known.get(key)
         if known is not None and known[0] == stamp:
