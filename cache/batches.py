@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from emo.cache.buffers import aligned_empty
 from emo.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class Batches:
 
     def here(self, out: Buffer | None = None) -> Iterator[Batch]:
         """One batch after the other in `out`, or in a buffer made for them; each until the next."""
-        buffer = self._checked(np.empty(self.shape, self.dtype) if out is None else out)
+        buffer = self._checked(aligned_empty(self.shape, self.dtype) if out is None else out)
         for number in range(len(self._parts)):
             yield self._fill(number, buffer)
 
@@ -75,7 +76,7 @@ class Batches:
         free: Queue[Buffer | None] = Queue()
         filled: Queue[tuple[Buffer, Batch] | BaseException | None] = Queue()
         for _ in range(buffers):
-            free.put(np.empty(self.shape, self.dtype))
+            free.put(aligned_empty(self.shape, self.dtype))
         thread = threading.Thread(target=self._run, args=(free, filled, stop), daemon=True)
         thread.start()
         try:

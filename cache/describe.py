@@ -22,8 +22,7 @@ def cache_info(cache: FeatureCache) -> dict[str, Any]:
 
 def _space_info(space: Space) -> dict[str, Any]:
     index = space.index
-    status = index.column("status").tolist()
-    counts = Counter(status[row] for _, row in index.live())
+    counts = Counter(index.column("status")[index.live_rows].tolist())
     rows = {array: int(index.column(f"{array}_rows").sum()) for array in space.spec.arrays}
     geometries = {array: space.geometry(array) for array in space.spec.arrays}
     return {
@@ -37,19 +36,27 @@ def _space_info(space: Space) -> dict[str, Any]:
     }
 
 
+def clips_of(space: Space, *, failed: bool = False) -> Iterator[tuple[str, str, str, tuple[int, ...]]]:
+    """Every clip's current record: clip id, status, reason, and its rows in each array of the spec.
+
+    `failed` leaves out those that are ok.
+    """
+    index = space.index
+    names = ("status", "reason", *(f"{array}_rows" for array in space.spec.arrays))
+    status, reason, *rows = (index.column(name)[index.live_rows].tolist() for name in names)
+    clips = zip(index.current, status, reason, zip(*rows, strict=True), strict=True)
+    return (clip for clip in clips if clip[1] != OK) if failed else clips
+
+
 def cache_clips(cache: FeatureCache, *, failed: bool = False) -> Iterator[dict[str, Any]]:
-    """Every clip's current record: clip id, space, status, reason and rows by array. `failed` leaves out
-    those that are ok."""
+    """`clips_of` of every space by name: clip id, space, status, reason and rows by array."""
     for space in cache.spaces():
-        index, name = space.index, space.name
-        status, reason = index.column("status").tolist(), index.column("reason").tolist()
-        counts = [(array, index.column(f"{array}_rows").tolist()) for array in space.spec.arrays]
-        for clip_id, row in index.live():
-            if not (failed and status[row] == OK):
-                yield {
-                    "clip_id": clip_id,
-                    "space": name,
-                    "status": status[row],
-                    "reason": reason[row],
-                    "rows": {array: count[row] for array, count in counts if count[row]},
-                }
+        name, arrays = space.name, tuple(space.spec.arrays)
+        for clip_id, status, reason, rows in clips_of(space, failed=failed):
+            yield {
+                "clip_id": clip_id,
+                "space": name,
+                "status": status,
+                "reason": reason,
+                "rows": {array: count for array, count in zip(arrays, rows, strict=True) if count},
+            }

@@ -18,6 +18,8 @@ from typing import TypeAlias
 Buffer: TypeAlias = bytes | bytearray | memoryview
 
 _LINKS_MISSING = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
+_NO_WAIT = getattr(os, "RWF_NOWAIT", 0)
+_NOT_AT_ONCE = {errno.EAGAIN, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL}
 _MODE = 0o644
 _HERE, _EXCHANGE = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of renameat2(2)
 
@@ -102,6 +104,18 @@ def pread_into(descriptor: int, buffer: memoryview, offset: int) -> int:
             break
         done += count
     return done
+
+
+def pread_cached(descriptor: int, buffer: memoryview, offset: int) -> int:
+    """As `pread_into`, but of the bytes that are in memory already; 0 where the platform cannot tell."""
+    if not _NO_WAIT:
+        return 0
+    try:
+        return os.preadv(descriptor, [buffer], offset, _NO_WAIT)
+    except OSError as error:
+        if error.errno in _NOT_AT_ONCE:
+            return 0
+        raise
 
 
 def map_read(descriptor: int) -> mmap.mmap:

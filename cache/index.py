@@ -84,6 +84,11 @@ class Index:
         picked = (self.column(f"{array}_{what}")[numbers].tolist() for what in ("start", "rows", "crc32c"))
         return [Place(*values) for values in zip(*picked, strict=True)]
 
+    @cached_property
+    def live_rows(self) -> NDArray[np.intp]:
+        """The rows of the current records, in the order of `live`."""
+        return np.fromiter(self.current.values(), np.intp, len(self.current))
+
     def live(self) -> Iterator[tuple[str, int]]:
         """(clip id, row) of every current record, in the order in which clips were first stored."""
         return iter(self.current.items())

@@ -11,15 +11,16 @@ from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
-from crc32c import crc32c
 from numpy.typing import NDArray
 
 from emo.cache import canary
+from emo.cache.access import Access
 from emo.cache.batches import BATCH, Batches
+from emo.cache.buffers import aligned_empty
 from emo.cache.damage import DamagedFile
 from emo.cache.feature import Feature, RecordInfo
 from emo.cache.following import following
-from emo.cache.freshness import missing_clips
+from emo.cache.freshness import Compared, compared, missing_clips
 from emo.cache.geometry import Geometry
 from emo.cache.index import Index, load_index
 from emo.cache.leases import Leases
@@ -40,11 +41,11 @@ from emo.spec import FeatureSpec
 class Space(Mapping[str, Feature]):
     """The current usable records of one spec, by clip id, and the status of every other clip."""
 
-    def __init__(self, paths: SpacePaths, *, writable: bool, accept_degraded: bool = False) -> None:
-        self._open(paths, writable, accept_degraded)
+    def __init__(self, paths: SpacePaths, access: Access) -> None:
+        self._open(paths, access)
 
-    def _open(self, paths: SpacePaths, writable: bool, accept_degraded: bool) -> None:
-        self._paths, self._writable, self._accept_degraded = paths, writable, accept_degraded
+    def _open(self, paths: SpacePaths, access: Access) -> None:
+        self._paths, self._access = paths, access
         self._state = load_state(paths)
         self._index: Index | None = None
         self._readers: dict[str, ArrayReader] = {}
@@ -72,7 +73,7 @@ class Space(Mapping[str, Feature]):
         A writable space first publishes what killed writers left in their journals.
         """
         if self._index is None:
-            if self._writable:
+            if self._access.writable:
                 publish(self._paths)
             index = load_index(self._paths)
             try:
@@ -92,11 +93,11 @@ class Space(Mapping[str, Feature]):
     def __repr__(self) -> str:
         return f"<Space {self.name} preset={self.spec.preset!r} arrays={list(self.spec.arrays)}>"
 
-    def __getstate__(self) -> tuple[SpacePaths, bool, bool]:
+    def __getstate__(self) -> tuple[SpacePaths, Access]:
         """Another process opens the space for itself: descriptors do not travel."""
-        return self._paths, self._writable, self._accept_degraded
+        return self._paths, self._access
 
-    def __setstate__(self, state: tuple[SpacePaths, bool, bool]) -> None:
+    def __setstate__(self, state: tuple[SpacePaths, Access]) -> None:
         self._open(*state)
 
     def __hash__(self) -> int:
@@ -119,7 +120,7 @@ class Space(Mapping[str, Feature]):
         return row is not None and self._usable(self.index.column("status")[row])
 
     def _usable(self, status: str) -> bool:
-        return usable(status, accept_degraded=self._accept_degraded)
+        return usable(status, accept_degraded=self._access.accept_degraded)
 
     def __getitem__(self, clip_id: str) -> Feature:
         info = self.info(clip_id)
@@ -181,6 +182,12 @@ class Space(Mapping[str, Feature]):
         return cast(dict[str, Json], json.loads(self.index.column("meta")[row]))
 
     @following
+    def compared(self, wanted: Mapping[str, bytes]) -> list[Compared]:
+        """The clips of `wanted` (clip id to the digest of its input) that have a record, whatever its
+        status, and whether it was made of that input."""
+        return compared(self.index, wanted)
+
+    @following
     def missing(
         self, wanted: Mapping[str, bytes], arrays: Sequence[str] = (), *, retry_failed: bool = False
     ) -> list[str]:
@@ -205,8 +212,8 @@ class Space(Mapping[str, Feature]):
     def read_many(self, ids: Sequence[str], array: str) -> list[Array]:
         """`read` for many clips, in the order of `ids`; the kernel is told of all before the first."""
         places = self._places(ids, array)
-        geometry = self._state.geometry(array)
-        stored = [np.empty((place.rows, *geometry.row_shape), geometry.dtype) for place in places]
+        geometry = self.reader(array).geometry
+        stored = [aligned_empty((place.rows, *geometry.row_shape), geometry.dtype) for place in places]
         self._fill(ids, array, places, stored)
         squeeze = self.spec.arrays[array].kind != "frames"
         return [geometry.widened(values[0] if squeeze else values) for values in stored]
@@ -216,7 +223,7 @@ class Space(Mapping[str, Feature]):
         """`read_many` into buffers of the caller: each C-contiguous, of the stored dtype (bfloat16 as
         uint16) and (rows, ...) long, where tokens and utterance have one row."""
         places = self._places(ids, array)
-        geometry = self._state.geometry(array)
+        geometry = self.reader(array).geometry
         for clip_id, place, out in zip(ids, places, outs, strict=True):
             shape = (place.rows, *geometry.row_shape)
             if out.shape != shape or out.dtype != geometry.dtype or not out.flags.c_contiguous:
@@ -230,14 +237,14 @@ class Space(Mapping[str, Feature]):
     def stack(self, ids: Sequence[str], array: str) -> Array:
         """(B, ...) of the clips in order; ConfigError where they differ in length."""
         places = self._places(ids, array)
-        geometry = self._state.geometry(array)
+        geometry = self.reader(array).geometry
         rows = {place.rows for place in places}
         if len(rows) > 1:
             raise ConfigError(
                 f"{array} of {self.name} has {min(rows)} to {max(rows)} rows a clip and cannot be stacked. "
                 "Use read_many and pad."
             )
-        stored = np.empty((len(ids), max(rows, default=1), *geometry.row_shape), geometry.dtype)
+        stored = aligned_empty((len(ids), max(rows, default=1), *geometry.row_shape), geometry.dtype)
         self._fill(ids, array, places, list(stored))
         squeeze = self.spec.arrays[array].kind != "frames"
         return geometry.widened(stored[:, 0] if squeeze else stored)
@@ -255,9 +262,10 @@ class Space(Mapping[str, Feature]):
         file is in memory, slow where it is not, and zeros once the clip is forgotten.
         """
         (place,) = self._places([clip_id], array)
-        view = self.reader(array).view(place)
-        if view is None or crc32c(view.data.cast("B")) != place.crc:
-            view = np.empty((place.rows, *self.geometry(array).row_shape), self.geometry(array).dtype)
+        reader = self.reader(array)
+        view = reader.view(place)
+        if view is None or not reader.holds(view.data.cast("B"), place):
+            view = aligned_empty((place.rows, *reader.geometry.row_shape), reader.geometry.dtype)
             self._fill([clip_id], array, [place], [view])
             view.flags.writeable = False
         return view if self.spec.arrays[array].kind == "frames" else view[0]
@@ -293,7 +301,7 @@ class Space(Mapping[str, Feature]):
     def reader(self, array: str) -> ArrayReader:
         """The reader of one array's rows."""
         if array not in self._readers:
-            self._readers[array] = ArrayReader(self._paths, array, self.geometry(array))
+            self._readers[array] = ArrayReader(self._paths, array, self.geometry(array), self._access.check)
         return self._readers[array]
 
     def geometry(self, array: str) -> Geometry:
@@ -349,5 +357,5 @@ class Space(Mapping[str, Feature]):
         return canary.read_canary(self._paths, self._state)
 
     def _check_writable(self) -> None:
-        if not self._writable:
+        if not self._access.writable:
             raise CacheError(f"the cache of {self.name} was opened to read. Open it with mode='a'.")

@@ -12,9 +12,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from emo.cache import fsops
+from emo.cache.access import Access
 from emo.cache.columns import index_columns
 from emo.cache.damage import DamagedFile
 from emo.cache.format import FORMAT, Document, check_format, group, stamped
@@ -22,7 +23,7 @@ from emo.cache.leftovers import clear_leftovers
 from emo.cache.paths import HALF_MADE, METADATA, CachePaths, SpacePaths
 from emo.cache.space import Space
 from emo.cache.state import NAME, created_by, new_state, read_metadata
-from emo.config.cache import DEFAULTS
+from emo.config.cache import DEFAULTS, Check
 from emo.errors import AmbiguousSpace, CacheError, CacheMiss, ConfigError, FormatError
 from emo.spec import FeatureSpec
 
@@ -32,16 +33,25 @@ Mode = Literal["r", "a"]
 
 
 def open_cache(
-    path: str | os.PathLike[str], mode: Mode = "r", *, accept_degraded: bool = False
+    path: str | os.PathLike[str],
+    mode: Mode = "r",
+    *,
+    accept_degraded: bool = False,
+    check: Check = DEFAULTS.check,
 ) -> FeatureCache:
     """The cache at `path`: `r` to read an existing one, `a` to add to it or make it.
 
-    `accept_degraded` shows records of damaged but readable media as sound ones; for reading only.
+    `accept_degraded` shows records of damaged but readable media as sound ones; for reading only. `check` is
+    when records are compared with their checksums: on `every` read, on the `first` of each opening, or
+    `never`, which serves damaged bytes as they are.
+
     Raises CacheMiss where there is none to read, FormatError where it is something else or of another
     format, DamagedCache where its metadata is not what was written.
     """
     if mode not in ("r", "a"):
         raise ConfigError(f"a cache is opened with mode 'r' or 'a', not {mode!r}")
+    if check not in get_args(Check):
+        raise ConfigError(f"records are checked on 'every' read, the 'first' or 'never', not {check!r}")
     paths = CachePaths.at(path)
     if not paths.metadata.exists():
         if paths.root.is_dir() and any(paths.root.iterdir()):
@@ -54,7 +64,7 @@ def open_cache(
     if accept_degraded and mode != "r":
         raise ConfigError("a cache that is added to shows degraded records as they are.")
     refuse_no_cache(paths)
-    return FeatureCache(paths, writable=mode == "a", accept_degraded=accept_degraded)
+    return FeatureCache(paths, Access(mode == "a", accept_degraded, check))
 
 
 def refuse_no_cache(paths: CachePaths) -> None:
@@ -79,8 +89,8 @@ class FeatureCache:
     """Feature spaces by spec, by `hubert`, by `hubert/<fingerprint prefix>`, by `hubert@<preset>` or, for a
     spec labelled `<preset>+<variant>`, by `hubert@<variant>`."""
 
-    def __init__(self, paths: CachePaths, *, writable: bool, accept_degraded: bool = False) -> None:
-        self._paths, self._writable, self._accept_degraded = paths, writable, accept_degraded
+    def __init__(self, paths: CachePaths, access: Access) -> None:
+        self._paths, self._access = paths, access
         self._spaces: dict[str, Space] = {}
         self._names()
 
@@ -121,7 +131,7 @@ class FeatureCache:
         Raises CacheError where the cache was opened to read, ConfigError where a name in the spec cannot
         stand in the format.
         """
-        if not self._writable:
+        if not self._access.writable:
             raise CacheError(f"{self.path} was opened to read. Open it with mode='a'.")
         _check_names(spec)
         paths = self._paths.space(spec.encoder, spec.short)
@@ -144,11 +154,7 @@ class FeatureCache:
     def _space(self, name: str) -> Space:
         if name not in self._spaces:
             encoder, _, short = name.partition("/")
-            self._spaces[name] = Space(
-                self._paths.space(encoder, short),
-                writable=self._writable,
-                accept_degraded=self._accept_degraded,
-            )
+            self._spaces[name] = Space(self._paths.space(encoder, short), self._access)
         return self._spaces[name]
 
     def _matching(self, which: FeatureSpec | str) -> list[Space]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import date
+from functools import cache as cache_calls
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -25,7 +27,7 @@ from emo.cli.cache_privacy import privacy
 from emo.cli.cache_tools import diff, forget, gc, merge, seal
 
 if TYPE_CHECKING:
-    from emo.cache import Verification
+    from emo.cache import Space, Verification
 
 LINES_AT_ONCE = 10_000
 
@@ -83,18 +85,27 @@ def ls(cache_path: Path | None, failed: bool, as_json: bool) -> None:
     from emo.cache import open_cache
     from emo.cache.describe import cache_clips
 
-    clips = cache_clips(open_cache(cache_path or DEFAULT_CACHE), failed=failed)
+    opened = open_cache(cache_path or DEFAULT_CACHE)
     if as_json:
-        print_json({"clips": list(clips)})
+        print_json({"clips": list(cache_clips(opened, failed=failed))})
         return
-    while lines := [_line(clip) for clip in islice(clips, LINES_AT_ONCE)]:
-        click.echo("\n".join(lines))
+    for space in opened.spaces():
+        lines = _lines(space, failed)
+        while some := list(islice(lines, LINES_AT_ONCE)):
+            click.echo("\n".join(some))
 
 
-def _line(clip: dict[str, Any]) -> str:
-    rows = " ".join(f"{name}:{count}" for name, count in clip["rows"].items())
-    detail = rows if clip["status"] == "ok" else clip["reason"]
-    return f"{clip['space']}\t{clip['clip_id']}\t{clip['status']}\t{detail}"
+def _lines(space: Space, failed: bool) -> Iterator[str]:
+    from emo.cache.describe import clips_of
+
+    name, arrays = space.name, tuple(space.spec.arrays)
+
+    @cache_calls  # a million clips have few different lengths
+    def words(rows: tuple[int, ...]) -> str:
+        return " ".join(f"{array}:{count}" for array, count in zip(arrays, rows, strict=True) if count)
+
+    for clip_id, status, reason, rows in clips_of(space, failed=failed):
+        yield f"{name}\t{clip_id}\t{status}\t{words(rows) if status == 'ok' else reason}"
 
 
 def _share(_context: click.Context, _option: click.Parameter, percent: str | None) -> float:

@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields
 from difflib import get_close_matches
+from functools import cache
 from pathlib import Path
 
 from emo.canonical import Json
@@ -162,16 +163,14 @@ def _csv_rows(path: Path, text: str) -> Iterator[tuple[int, Mapping[str, Json] |
 
 
 def _clip(row: Mapping[str, Json], folder: Path) -> Clip:
-    mistakes = [
-        f"column {name!r} is unknown; did you mean {close[0]!r}?"
-        for name in row
-        if name not in COLUMNS and (close := get_close_matches(name, COLUMNS, n=1, cutoff=0.75))
-    ]
+    mistakes = list(_letters_off(tuple(row)))
     values: dict[str, str] = {}
     for name in COLUMNS:
         value = row.get(name)
-        if isinstance(value, str | int | float) and not isinstance(value, bool):
-            values[name] = str(value).strip() if name != "text" else str(value)
+        if isinstance(value, str):
+            values[name] = value.strip() if name != "text" else value
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            values[name] = str(value)
         elif value is not None:
             mistakes.append(f"{name} is {json.dumps(value)}, not text or a number.")
     start, end = (_seconds(values.get(name), name, mistakes) for name in ("start", "end"))
@@ -193,6 +192,16 @@ def _clip(row: Mapping[str, Json], folder: Path) -> Clip:
         speaker=values.get("speaker") or None,
         split=values.get("split") or None,
         au_path=folder / au_path if au_path else None,
+    )
+
+
+@cache  # rows of one manifest have few different sets of columns
+def _letters_off(names: tuple[str, ...]) -> tuple[str, ...]:
+    """What is wrong with names that are nearly those of columns."""
+    return tuple(
+        f"column {name!r} is unknown; did you mean {close[0]!r}?"
+        for name in names
+        if name not in COLUMNS and (close := get_close_matches(name, COLUMNS, n=1, cutoff=0.75))
     )
 
 

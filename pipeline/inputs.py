@@ -6,7 +6,10 @@ Knows views and clips; decodes nothing.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection
+import os
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 from emo.canonical import Json, canonical_json
 from emo.clip import Clip
@@ -16,32 +19,59 @@ from emo.records import NO_INPUT
 from emo.views import FrameView, TextView, View
 
 
-def input_digest(
-    clip: Clip, needs: Collection[View], files: StatCache, limits: MediaLimits = DEFAULTS
-) -> bytes:
-    """SHA-256 (32 bytes) over media digest, cut and, for a peak frame, the action-unit file's digest; over
-    the text for encoders that read it, and over nothing else where they read only that.
+@dataclass(frozen=True, slots=True)
+class _Reads:
+    """Which parts of a clip some views depend on."""
 
-    All zeros where the media cannot or may not be read: there is nothing that could be fresh.
-    """
-    reads: dict[str, Json] = {}
-    if any(isinstance(view, TextView) for view in needs):
-        reads["text"] = clip.text
-    if all(isinstance(view, TextView) for view in needs):
-        return hashlib.sha256(canonical_json(reads)).digest()
-    try:
-        if clip.path.stat().st_size > limits.most_bytes:
+    media: bool
+    text: bool
+    units: bool
+
+    @classmethod
+    def of(cls, needs: Collection[View]) -> _Reads:
+        return cls(
+            media=any(not isinstance(view, TextView) for view in needs),
+            text=any(isinstance(view, TextView) for view in needs),
+            units=any(isinstance(view, FrameView) and view.choice == "peak" for view in needs),
+        )
+
+
+class InputDigests:
+    """Digests of what encoders read of some clips. However many clips cut a file, and however many encoders
+    read it, it is looked at once."""
+
+    def __init__(self, clips: Sequence[Clip], files: StatCache, limits: MediaLimits = DEFAULTS) -> None:
+        self._clips, self._files, self._limits = clips, files, limits
+        self._seen: dict[str, str | None] = {}
+        self._made: dict[_Reads, dict[str, bytes]] = {}
+
+    def of(self, needs: Collection[View]) -> dict[str, bytes]:
+        """SHA-256 (32 bytes) by clip id over the parts of the clip that `needs` depend on: media digest and
+        cut, the text, the action-unit file's digest for a peak frame.
+
+        All zeros where the media cannot or may not be read: there is nothing that could be fresh.
+        """
+        reads = _Reads.of(needs)
+        if reads not in self._made:
+            self._made[reads] = {clip.clip_id: self._digest(clip, reads) for clip in self._clips}
+        return self._made[reads]
+
+    def _digest(self, clip: Clip, reads: _Reads) -> bytes:
+        parts: dict[str, Json] = {"text": clip.text} if reads.text else {}
+        if reads.media:
+            parts |= {"media": self._file(clip.path), "start": clip.start, "end": clip.end, "region": None}
+        if reads.units and clip.au_path is not None:
+            parts["au"] = self._file(clip.au_path)
+        if parts.get("media", "") is None or parts.get("au", "") is None:
             return NO_INPUT
-        reads |= {
-            "media": files.sha256(clip.path),
-            "start": clip.start,
-            "end": clip.end,
-            "region": None,
-        }
-        if clip.au_path is not None and any(
-            isinstance(view, FrameView) and view.choice == "peak" for view in needs
-        ):
-            reads["au"] = files.sha256(clip.au_path)
-    except OSError:
-        return NO_INPUT
-    return hashlib.sha256(canonical_json(reads)).digest()
+        return hashlib.sha256(canonical_json(parts)).digest()
+
+    def _file(self, path: Path) -> str | None:
+        name = os.fspath(path)
+        if name not in self._seen:
+            try:
+                too_large = path.stat().st_size > self._limits.most_bytes
+                self._seen[name] = None if too_large else self._files.sha256(path)
+            except OSError:
+                self._seen[name] = None
+        return self._seen[name]

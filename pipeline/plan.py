@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from emo.cache import FeatureCache, Space
+from emo.cache.freshness import Compared
 from emo.clip import Clip
 from emo.config.extract import DEFAULTS, MediaLimits
 from emo.digests import StatCache
 from emo.errors import ConfigError
-from emo.pipeline.inputs import input_digest
+from emo.pipeline.inputs import InputDigests
 from emo.records import usable
 from emo.views import Encoder
 
@@ -84,22 +85,23 @@ def make_plan(
     parts = []
     already = 0
     failed: list[Failure] = []
+    digests = InputDigests(clips, files, limits)
     for encoder in encoders:
         space = cache.create(encoder.spec)
-        inputs = {clip.clip_id: input_digest(clip, encoder.needs, files, limits) for clip in clips}
+        inputs = digests.of(encoder.needs)
+        stored = space.compared(inputs)
         if not (replace_changed or redo):
-            _refuse_other_media(space, inputs)
+            _refuse_other_media(space, stored)
         wanted = tuple(encoder.spec.arrays)
         to_do = set(inputs) if redo else set(space.missing(inputs, arrays=wanted, retry_failed=retry_failed))
-        for clip_id in inputs.keys() - to_do:
-            info = space.info(clip_id)
-            if info is not None and usable(info.status, accept_degraded=True):
+        for clip_id, status, reason, _ in stored:
+            if clip_id in to_do:
+                continue
+            if usable(status, accept_degraded=True):
                 already += 1
-            elif info is not None:
+            else:
                 failed.append(
-                    Failure(
-                        clip_id=clip_id, encoder=encoder.spec.encoder, status=info.status, reason=info.reason
-                    )
+                    Failure(clip_id=clip_id, encoder=encoder.spec.encoder, status=status, reason=reason)
                 )
         parts.append(EncoderPlan(encoder=encoder, space=space, inputs=inputs, to_do=frozenset(to_do)))
     return ExtractPlan(
@@ -107,9 +109,8 @@ def make_plan(
     )
 
 
-def _refuse_other_media(space: Space, inputs: dict[str, bytes]) -> None:
-    stored = {clip_id: info for clip_id in inputs if (info := space.info(clip_id)) is not None}
-    changed = [clip_id for clip_id, info in stored.items() if info.input_sha256 != inputs[clip_id]]
+def _refuse_other_media(space: Space, stored: Sequence[Compared]) -> None:
+    changed = [one.clip_id for one in stored if not one.same_input]
     if len(changed) > max(1, MOST_REPLACED * len(stored)):
         raise ConfigError(
             f"{len(changed)} of {len(stored)} clips in {space.name} have other media than what is stored, "

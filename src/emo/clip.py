@@ -51,6 +51,7 @@ class Example:
 def normal_id(clip_id: str) -> str:
     """`clip_id` in Unicode NFC; ConfigError where it is empty or has control characters."""
     normal = unicodedata.normalize("NFC", clip_id)
-    if not normal or any(unicodedata.category(character) == "Cc" for character in normal):
+    control = not normal.isprintable() and any(unicodedata.category(letter) == "Cc" for letter in normal)
+    if not normal or control:
         raise ConfigError(f"clip id {clip_id!r} is empty or has control characters. Rename the clip.")
     return normal

@@ -38,6 +38,7 @@ class StatCache:
     def __init__(self, store: Path | None, *, rehash: bool = False) -> None:
         self._store = store
         self._known: dict[str, tuple[list[int], str]] = {}
+        self._folders: dict[str, str] = {}
         if store is not None and store.exists() and not rehash:
             self._load(store)
 
@@ -51,8 +52,10 @@ class StatCache:
 
     def sha256(self, path: Path) -> str:
         """Digest of the file at `path`; OSError where it cannot be read or is no regular file."""
-        key = str(path.resolve())
-        status = path.stat()
+        folder, name = os.path.split(path)
+        if folder not in self._folders:
+            self._folders[folder] = os.path.realpath(folder)
+        key, status = os.path.join(self._folders[folder], name), path.stat()  # noqa: PTH118 - often
         if not stat.S_ISREG(status.st_mode):  # a pipe or a device would never end
             raise OSError(errno.EINVAL, "no regular file", str(path))
         stamp = [status.st_size, status.st_mtime_ns, status.st_ino, status.st_ctime_ns]

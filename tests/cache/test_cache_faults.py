@@ -27,7 +27,17 @@ from emo.spec import ArrayLayout
 WRITES = ("pwrite", "write")
 ALLOCATES = (*WRITES, "create", "open_lock", "ftruncate", "link", "rename", "make_folder")
 CHANGES = (*ALLOCATES, "fdatasync", "sync_folder", "exchange", "unlink", "remove_folder")
-READS = ("open_read", "open_update", "pread", "pread_into", "read_file", "size_of", "names_in", "flock")
+READS = (
+    "open_read",
+    "open_update",
+    "pread",
+    "pread_cached",
+    "pread_into",
+    "read_file",
+    "size_of",
+    "names_in",
+    "flock",
+)
 OPENS = ("create", "open_lock", "open_read", "open_update")
 
 

@@ -5,10 +5,13 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
+import emo
+from emo.cache import open_cache
 from emo.errors import CacheMiss, ConfigError
 from emo.heads.loader import FeatureDataset, as_is, load_features
 from emo.heads.pooling import STATISTICS, pool
 from emo.records import Record
+from emo.spec import ArrayLayout, FeatureSpec
 
 
 @pytest.fixture
@@ -103,3 +106,29 @@ def test_identity_that_is_constant_over_a_clip_cancels_in_the_apex():
 def test_every_statistic_of_one_frame_is_finite_and_of_its_dim(name):
     pooled = pool(np.array([[1.0, -2.0]], dtype=np.float16), name)
     assert pooled.shape == (2,) and np.isfinite(pooled).all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("workers", "start"), [(0, None), (2, "fork"), (2, "spawn")])
+def test_a_data_loader_reads_a_cache_in_worker_processes(tmp_path, workers, start):
+    layouts = {"tokens": ArrayLayout(kind="tokens", dim=4, tokens=3)}
+    spec = FeatureSpec(encoder="eva", weights={}, recipe={}, recipe_version=1, arrays=layouts)
+    rng = np.random.default_rng(0)
+    with open_cache(tmp_path / "f.zarr", "a").create(spec).writer("none") as writer:
+        for number in range(7):
+            writer.put(
+                Record(clip_id=f"clip{number}", arrays={"tokens": rng.normal(size=(3, 4)).astype("f2")})
+            )
+    spaces = {"eva": emo.open(tmp_path / "f.zarr")["eva"]}
+    clip_ids = list(spaces["eva"])
+    whole = load_features(spaces, clip_ids, {"eva": "tokens"})  # descriptors are open when workers start
+    loader = DataLoader(
+        FeatureDataset(spaces, clip_ids, {"eva": "tokens"}),
+        batch_size=3,
+        collate_fn=as_is,
+        num_workers=workers,
+        multiprocessing_context=start,
+    )
+    got = list(loader)
+    assert [clip_id for batch in got for clip_id in batch.clip_ids] == clip_ids
+    assert torch.equal(torch.cat([batch.values["eva"] for batch in got]), whole.values["eva"])

@@ -14,7 +14,7 @@ from emo.llm.card import read_card
 from emo.pipeline.ablation import SETS, run_ablation
 from emo.pipeline.ablation_figure import ablation_figure
 from emo.pipeline.demo_steps import CLIPS, STORE, rendered_clips
-from emo.pipeline.inputs import input_digest
+from emo.pipeline.inputs import InputDigests
 from emo.records import Record
 
 RECIPE = """\
@@ -46,11 +46,11 @@ def config(tmp_path):
     assert {clip.path.stat().st_size for clip in clips} == {0}
     for name in config.encoders:
         encoder = make_encoder(name, preset=config.preset)
+        made_of = InputDigests(clips, files).of(encoder.needs)
         with cache.create(encoder.spec).writer("none") as sink:
             for clip in clips:
                 arrays = {key: drawn(layout, rng) for key, layout in encoder.spec.arrays.items()}
-                made_of = input_digest(clip, encoder.needs, files)
-                sink.put(Record(clip_id=clip.clip_id, arrays=arrays, input_sha256=made_of))
+                sink.put(Record(clip_id=clip.clip_id, arrays=arrays, input_sha256=made_of[clip.clip_id]))
     return config
 
 

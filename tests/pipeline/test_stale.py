@@ -18,7 +18,7 @@ from emo.digests import StatCache
 from emo.errors import CheckpointError, EmoError, StaleCache
 from emo.extractors import eva, hubert, mae, tiny, videomae
 from emo.pipeline.extract import extract
-from emo.pipeline.inputs import input_digest
+from emo.pipeline.inputs import InputDigests
 from emo.pipeline.plan import make_plan
 from emo.records import Record
 
@@ -54,7 +54,7 @@ class World:
                 )
                 for name, at in encoder.spec.arrays.items()
             }
-            digest = input_digest(self.clip, encoder.needs, files)
+            digest = InputDigests([self.clip], files).of(encoder.needs)[self.clip.clip_id]
             with cache.create(encoder.spec).writer("none") as writer:
                 writer.put(Record(clip_id="a", arrays=arrays, input_sha256=digest))
         assert self.outcome(encoders(self.weights)) == STALE

@@ -9,7 +9,7 @@ from emo.clip import Clip
 from emo.digests import StatCache
 from emo.extractors.reading import read_views_limited
 from emo.pipeline.extract import extract
-from emo.pipeline.inputs import input_digest
+from emo.pipeline.inputs import InputDigests
 from emo.records import NO_INPUT
 from emo.views import AudioView, TextView, ViewProblem
 
@@ -26,7 +26,10 @@ def files(tmp_path):
 
 
 def test_text_alone_is_the_input_where_it_is_all_that_is_read(files):
-    digests = [input_digest(clip, {TextView()}, files) for clip in (said("no"), said("yes"), said("no", "b"))]
+    digests = [
+        InputDigests([clip], files).of({TextView()})[clip.clip_id]
+        for clip in (said("no"), said("yes"), said("no", "b"))
+    ]
     assert digests[0] == digests[2] != digests[1]
     assert NO_INPUT not in digests
 
@@ -34,8 +37,8 @@ def test_text_alone_is_the_input_where_it_is_all_that_is_read(files):
 def test_media_and_text_are_both_the_input_of_who_reads_both(files, tmp_path):
     (tmp_path / "a.mp4").write_bytes(b"media")
     clips = [Clip(clip_id="a", path=tmp_path / "a.mp4", text=text) for text in ("no", "yes")]
-    both = [input_digest(clip, {TextView(), AudioView()}, files) for clip in clips]
-    sound = [input_digest(clip, {AudioView()}, files) for clip in clips]
+    both = [InputDigests([clip], files).of({TextView(), AudioView()})[clip.clip_id] for clip in clips]
+    sound = [InputDigests([clip], files).of({AudioView()})[clip.clip_id] for clip in clips]
     assert both[0] != both[1]
     assert sound[0] == sound[1] not in both
 

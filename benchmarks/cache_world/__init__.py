@@ -1,0 +1,1 @@
+"""What the benchmarks of the cache share: made clips, other formats, paired ratios."""
