@@ -13,6 +13,7 @@ import numpy as np
 
 from emo.cache import fsops
 from emo.cache.index import Index
+from emo.cache.reader import ArrayReader
 from emo.cache.rows import Place
 from emo.cache.space import Space
 from emo.cache.store import FeatureCache
@@ -70,7 +71,7 @@ def _retract(space: Space, clip_ids: Collection[str]) -> None:
 def _overwrite(space: Space, clip_ids: Collection[str]) -> None:
     for array in space.spec.arrays:
         geometry = space.geometry(array)
-        reader = space.reader(array)
+        reader = ArrayReader(space.paths, array, geometry)
         for place in own_places(space.index, array, clip_ids):
             descriptor = fsops.open_update(reader.path_of(place))
             try:

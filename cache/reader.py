@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from crc32c import crc32c
@@ -23,8 +23,29 @@ from emo.cache.geometry import Geometry, index_is_sound
 from emo.cache.paths import SpacePaths
 from emo.cache.rows import Place
 from emo.cache.shards import is_dense
+from emo.errors import DamagedCache
 
 OPEN_SHARDS = 256
+
+
+class RowReader(Protocol):
+    """What a space reads the rows of one data array with, wherever they lie."""
+
+    def read(self, places: Sequence[Place], outs: Sequence[NDArray[Any]]) -> int | None:
+        """Fill `outs` with the rows as stored; the first place whose rows are not as written, or None."""
+
+    def view(self, place: Place) -> NDArray[Any] | None:
+        """The rows without a copy, unchecked; None where that cannot be."""
+
+    def damage(self, place: Place, what: str) -> DamagedCache:
+        """The error that says where `what` is, and what to do."""
+
+
+class Readers(Protocol):
+    """What makes a RowReader for an array of a space."""
+
+    def __call__(self, paths: SpacePaths, array: str, geometry: Geometry, /) -> RowReader:
+        """A reader of the rows of one array."""
 
 
 class _OpenShard:
@@ -95,6 +116,11 @@ class ArrayReader:
         except DamagedFile:
             return False
         return True
+
+    def damage(self, place: Place, what: str) -> DamagedCache:
+        """`what` at this place is not as it was written."""
+        cache = self._paths.cache.root
+        return DamagedFile(self.path_of(place), f"{what} Run: emo cache verify --cache {cache}")
 
     def path_of(self, place: Place) -> Path:
         """The shard file that holds a place."""

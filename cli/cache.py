@@ -21,6 +21,7 @@ from emo.cli.cache_options import (
     print_json,
     size,
 )
+from emo.cli.cache_remote import card, pull, push, rights
 from emo.cli.cache_tools import diff, forget, gc, merge
 
 if TYPE_CHECKING:
@@ -172,5 +173,5 @@ def _tell(found: Verification, turn: int) -> None:
         click.echo(f"{found.share:.1%} of the records read: turn {turn}")
 
 
-for _verb in (diff, export_group, forget, gc, import_group, merge):
+for _verb in (card, diff, export_group, forget, gc, import_group, merge, pull, push, rights):
     cache.add_command(_verb)

@@ -38,6 +38,7 @@ MOST_LISTED = 20
 @click.option("--retry-failed", is_flag=True, help="Try clips again that failed before.")
 @click.option("--redo", is_flag=True, help="Encode everything again.")
 @click.option("--replace-changed", is_flag=True, help="Go on where many stored ids now name other media.")
+@click.option("--rights", metavar="NAME|FILE", help="Whose data the clips are, kept with the features.")
 @click.option("--dry-run", is_flag=True, help="Show the plan and stop.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 @click.pass_context
@@ -52,6 +53,7 @@ def extract(
     retry_failed: bool,
     redo: bool,
     replace_changed: bool,
+    rights: str | None,
     dry_run: bool,
     as_json: bool,
 ) -> None:
@@ -64,6 +66,7 @@ def extract(
     emo extract manifest.jsonl --encoder videomae --preset paper
     """
     from emo.pipeline.extract import extract as run
+    from emo.rights import load_rights
 
     speaker = voice(ctx)
     with speaker.meter("extract") as meter:
@@ -76,6 +79,7 @@ def extract(
             retry_failed=retry_failed,
             redo=redo,
             replace_changed=replace_changed,
+            rights=load_rights(rights) if rights else None,
             durability=durability,
             dry_run=dry_run,
             on_plan=lambda plan: _show_plan(speaker, plan, preset),

@@ -28,6 +28,7 @@ from emo.extractors.media import read_views
 from emo.pipeline.canary import check_canary
 from emo.pipeline.plan import EncoderPlan, ExtractPlan, Failure, make_plan
 from emo.records import OK, FeatureSink, Record, usable
+from emo.rights import DataRights
 from emo.views import View, ViewData, ViewProblem
 
 logger = logging.getLogger(__name__)
@@ -75,6 +76,7 @@ def extract(
     retry_failed: bool = False,
     redo: bool = False,
     replace_changed: bool = False,
+    rights: DataRights | None = None,
     durability: Durability = "batch",
     dry_run: bool = False,
     on_plan: Callable[[ExtractPlan], None] | None = None,
@@ -83,8 +85,9 @@ def extract(
     """Store features of `clips` in the cache at `cache` and say what is stored, was stored and failed.
 
     `clips` is a folder, a media file, a manifest or a list of Clip; `encoders` are names such as `hubert`;
-    `jobs` is the number of decoding processes (0: one a core). `dry_run` stops after the plan. `on_plan`
-    is called once before any work, `on_progress` after each clip.
+    `jobs` is the number of decoding processes (0: one a core). `rights` says what data the clips are of; the
+    cache keeps it, and without it what the cache says already goes for these clips too. `dry_run` stops
+    after the plan. `on_plan` is called once before any work, `on_progress` after each clip.
 
     Raises ConfigError for unusable settings, CheckpointError where weights are missing.
     """
@@ -100,6 +103,8 @@ def extract(
     )
     if on_plan:
         on_plan(plan)
+    if rights is not None and not dry_run:
+        open_cache(cache, "a").unite([rights])
     clock = {"plan": time.monotonic() - started, "decode": 0.0, "encode": 0.0, "write": 0.0}
     work = () if dry_run else run_plan(plan, jobs=jobs, durability=durability, clock=clock)
     result = _counted(plan, work, on_progress)
