@@ -98,7 +98,9 @@ def _forget_there(url: str, wanted: list[str], *, yes: bool, as_json: bool) -> N
         print_json({"done": yes, "records": known, "remote": url})
         return
     for space, ids in known.items():
-        click.echo(f"{url}/{space}: {len(ids)} clips {'forgotten, ids and bytes' if yes else 'would be'}")
+        click.echo(
+            f"{url}/{space}: {len(ids)} clips {'forgotten, ids and bytes' if yes else 'would be forgotten'}"
+        )
     if not known:
         click.echo("The remote cache knows none of these clips.")
     elif not yes:

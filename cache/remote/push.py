@@ -41,9 +41,10 @@ from emo.cache.remote.mirror import mirror_index, read_state
 from emo.cache.remote.sealed import sealed_shard
 from emo.cache.remote.snapshot import Outgoing, held_snapshot, target_of
 from emo.cache.remote.store import ChangedMeanwhile, NotThere, Store
+from emo.cache.remote.urls import is_remote
 from emo.cache.store import FeatureCache, root_group
 from emo.canonical import canonical_json, sha256_json
-from emo.errors import CacheError, CacheMiss
+from emo.errors import CacheError, CacheMiss, ConfigError
 from emo.rights import DataRights, check_sharing, united
 
 AT_ONCE = 4  # objects of a push in memory and under way
@@ -102,6 +103,8 @@ class Push:
     """
 
     def __init__(self, cache: FeatureCache, store: Store, *, owner: str = "") -> None:
+        if is_remote(cache.where):
+            raise ConfigError(f"{cache.where} lies at a store itself. Pull it, and push the copy.")
         self._cache, self._store, self._name = cache, store, owner
         self._held = ExitStack()
         self._leftovers: set[str] = set()

@@ -56,9 +56,12 @@ class DataRights:
     @property
     def sentence(self) -> str:
         """One line for people."""
-        shared = {True: "may be shared", False: "may not be shared", None: "nobody said whether to share"}
+        told = self.may_share_features
+        shared = "nobody said whether features may be shared"
+        if told is not None:
+            shared = f"features may {'be shared' if told else 'not be shared'}"
         eula = f", {self.eula_url}" if self.eula_url else ""
-        return f"{self.name}: licence {self.licence}{eula}; features {shared[self.may_share_features]}"
+        return f"{self.name}: licence {self.licence}{eula}; {shared}"
 
 
 UNDECLARED = DataRights(name="undeclared")

@@ -197,6 +197,11 @@ def test_a_place_without_a_cache_and_a_bucket_that_is_not_there_are_told(bucket)
         open_cache("s3://emo-nowhere/x.zarr")
 
 
-def test_a_remote_cache_is_not_opened_to_write(bucket):
+def test_a_remote_cache_is_not_written_verified_or_pushed_as_a_local_one(path, filled, bucket, push):
+    push(path, bucket.url)
     with pytest.raises(ConfigError, match="emo cache push"):
         open_cache(bucket.url, "a")
+    with pytest.raises(ConfigError, match="emo cache pull"):
+        verify_cache(bucket.url)
+    with pytest.raises(ConfigError, match="Pull it"):
+        push(bucket.url, bucket.url)
