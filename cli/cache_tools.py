@@ -32,6 +32,7 @@ yes_option = click.option("--yes", is_flag=True, help="Do it; without, only say 
     help="Where to look for runs that were trained on them.",
 )
 @click.option("--remote", metavar="URL", help="Forget them in the copy at this URL, not here.")
+@click.option("--take-over", is_flag=True, help="Nobody else is pushing to the URL: a push was killed.")
 @cache_option
 @yes_option
 @json_option
@@ -42,6 +43,7 @@ def forget(
     manifest: Path | None,
     runs: Path,
     remote: str | None,
+    take_over: bool,
     cache_path: Path | None,
     yes: bool,
     as_json: bool,
@@ -66,7 +68,7 @@ def forget(
     if not wanted:
         raise click.UsageError("name what to forget: --clip, --speaker or --dataset with --manifest.")
     if remote is not None:
-        _forget_there(remote, wanted, yes=yes, as_json=as_json)
+        _forget_there(remote, wanted, yes=yes, take_over=take_over, as_json=as_json)
         return
     store = open_cache(cache_path or DEFAULT_CACHE, "a" if yes else "r")
     trained = {str(path): seen for path, seen in runs_with(runs, wanted)}  # may refuse: before anything goes
@@ -84,7 +86,7 @@ def forget(
     click.echo(_what_next(bool(found.records), yes))
 
 
-def _forget_there(url: str, wanted: list[str], *, yes: bool, as_json: bool) -> None:
+def _forget_there(url: str, wanted: list[str], *, yes: bool, take_over: bool, as_json: bool) -> None:
     """Forget clips in a remote copy, ids and bytes."""
     from emo.cache.remote.erase import erase_there, known_there
     from emo.cache.remote.store import open_store
@@ -92,7 +94,7 @@ def _forget_there(url: str, wanted: list[str], *, yes: bool, as_json: bool) -> N
     remote = open_store(url)
     known = known_there(remote, wanted).known
     if yes:
-        for _ in erase_there(remote, wanted):
+        for _ in erase_there(remote, wanted, take_over=take_over):
             pass
     if as_json:
         print_json({"done": yes, "records": known, "remote": url})

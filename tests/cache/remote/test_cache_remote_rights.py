@@ -11,6 +11,7 @@ import emo as package
 from emo.cache import open_cache
 from emo.cache.merge import merge
 from emo.cache.remote.erase import erase_there, known_there
+from emo.cache.remote.layout import CARD
 from emo.cache.remote.push import Push
 from emo.cache.remote.store import StoreError, open_store
 from emo.cli.cache import cache as command
@@ -158,15 +159,12 @@ def test_forgotten_at_the_store_alone_also_when_it_is_cut_short(
     push(path, bucket.url)
     store = open_store(bucket.url)
     assert known_there(store, [WHO]).known == {with_anna.name: [WHO]}
-    for stop in (20, 41):  # before the root has flipped, and after
-        running = erase_there(store, [WHO])
-        for number, _ in enumerate(running, start=1):
-            if number == stop:
-                break
-        running.close()
-        space = package.open(bucket.url)["hubert"]
-        clips = make_records(24)
-        assert set(space) - {WHO} == {item.clip_id for item in clips if item.arrays}
+    running = erase_there(store, [WHO])
+    assert any(step.name == CARD for step in running)  # the root has flipped, the old objects are there
+    running.close()
+    assert left(bucket) or undone(bucket)
+    space = package.open(bucket.url)["hubert"]
+    assert set(space) == {item.clip_id for item in make_records(24) if item.arrays}
     done = call("forget", "--clip", WHO, "--remote", bucket.url, "--yes")
     assert done.exit_code == 0, done.output
     assert left(bucket) == undone(bucket) == []
