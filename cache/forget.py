@@ -16,6 +16,7 @@ from emo.cache import fsops
 from emo.cache.geometry import Geometry
 from emo.cache.index import Index
 from emo.cache.publish import enter_as_writer, publish_lock
+from emo.cache.reader import ArrayReader
 from emo.cache.rows import Place
 from emo.cache.space import Space
 from emo.cache.store import FeatureCache
@@ -76,8 +77,9 @@ def _overwrite(space: Space, clip_ids: Collection[str]) -> None:
         index = space.index
         with publish_lock(space.paths):  # nor may a writer make a sealed shard whole meanwhile
             for array in space.spec.arrays:
+                reader = ArrayReader(space.paths, array, space.geometry(array))
                 for place in own_places(index, array, clip_ids):
-                    _overwrite_rows(space.reader(array).path_of(place), place, space.geometry(array))
+                    _overwrite_rows(reader.path_of(place), place, reader.geometry)
     finally:
         fsops.close(entered)
 

@@ -50,6 +50,7 @@ def merge(sources: Sequence[FeatureCache], target: FeatureCache) -> Merged:
     _check_canaries([*sources, target])
     merged, retracted = Merged(), set[str]()
     for source in sources:
+        target.unite(source.data)
         for space in source.spaces():
             _merge_space(space, target.create(space.spec), str(source.path), merged)
             status = space.index.column("status")

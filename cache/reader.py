@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from crc32c import crc32c
@@ -24,8 +24,33 @@ from emo.cache.paths import SpacePaths
 from emo.cache.rows import Place
 from emo.cache.shards import is_dense
 from emo.config.cache import DEFAULTS, Check
+from emo.errors import DamagedCache
 
 OPEN_SHARDS = 256
+
+
+class RowReader(Protocol):
+    """What a space reads the rows of one data array with, wherever they lie."""
+
+    @property
+    def geometry(self) -> Geometry:
+        """Shape and place of the array's rows."""
+
+    def read(self, places: Sequence[Place], outs: Sequence[NDArray[Any]]) -> int | None:
+        """Fill `outs` with the rows as stored; the first place whose rows are not as written, or None."""
+
+    def view(self, place: Place) -> NDArray[Any] | None:
+        """The rows without a copy, checked; None where that cannot be."""
+
+    def damage(self, place: Place, what: str) -> DamagedCache:
+        """The error that says where `what` is, and what to do."""
+
+
+class Readers(Protocol):
+    """What makes a RowReader for an array of a space."""
+
+    def __call__(self, paths: SpacePaths, array: str, geometry: Geometry, check: Check, /) -> RowReader:
+        """A reader of the rows of one array."""
 
 
 class _OpenShard:
@@ -77,15 +102,15 @@ class ArrayReader:
                 fsops.will_need(dense.descriptor, offset + done, len(view) - done)
                 late.append((dense.descriptor, offset + done, view, done, number))
                 continue
-            if not self.holds(view, places[number]):
+            if not self._holds(view, places[number]):
                 wrong = min(wrong, number)
         for descriptor, offset, view, done, number in late:
             fsops.pread_into(descriptor, view[done:], offset)
-            if not self.holds(view, places[number]):
+            if not self._holds(view, places[number]):
                 wrong = min(wrong, number)
         return wrong if wrong < len(places) else None
 
-    def holds(self, data: memoryview, place: Place) -> bool:
+    def _holds(self, data: memoryview, place: Place) -> bool:
         """Whether these bytes are those that were written at a place, as far as they are to be checked."""
         if self._check == "never" or place.start in self._found_sound:
             return True
@@ -95,13 +120,16 @@ class ArrayReader:
         return sound
 
     def view(self, place: Place) -> NDArray[Any] | None:
-        """The rows where they lie in the mapped shard, read-only; None where the shard is not dense."""
+        """The rows where they lie in the mapped shard, read-only; None where the shard is not dense or holds
+        other bytes than were written."""
         shard, row = divmod(place.start, self.geometry.shard_rows)
         dense = self._shard(shard)
         if dense is None:
             return None
         offset = row * self.geometry.row_bytes
         data = memoryview(dense.mapped)[offset : offset + place.rows * self.geometry.row_bytes]
+        if not self._holds(data, place):
+            return None
         return np.frombuffer(data, self.geometry.dtype).reshape(place.rows, *self.geometry.row_shape)
 
     def is_sound(self, shard: int) -> bool:
@@ -111,6 +139,11 @@ class ArrayReader:
         except DamagedFile:
             return False
         return True
+
+    def damage(self, place: Place, what: str) -> DamagedCache:
+        """`what` at this place is not as it was written."""
+        cache = self._paths.cache.root
+        return DamagedFile(self.path_of(place), f"{what} Run: emo cache verify --cache {cache}")
 
     def path_of(self, place: Place) -> Path:
         """The shard file that holds a place."""

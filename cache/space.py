@@ -27,7 +27,7 @@ from emo.cache.leases import Leases
 from emo.cache.news import News
 from emo.cache.paths import SpacePaths
 from emo.cache.publish import publish
-from emo.cache.reader import ArrayReader
+from emo.cache.reader import ArrayReader, Readers, RowReader
 from emo.cache.rows import Place
 from emo.cache.state import SpaceState, check_generation, check_members, load_state
 from emo.cache.writer import SpaceWriter
@@ -41,14 +41,14 @@ from emo.spec import FeatureSpec
 class Space(Mapping[str, Feature]):
     """The current usable records of one spec, by clip id, and the status of every other clip."""
 
-    def __init__(self, paths: SpacePaths, access: Access) -> None:
-        self._open(paths, access)
+    def __init__(self, paths: SpacePaths, access: Access, readers: Readers = ArrayReader) -> None:
+        self._open(paths, access, readers)
 
-    def _open(self, paths: SpacePaths, access: Access) -> None:
-        self._paths, self._access = paths, access
+    def _open(self, paths: SpacePaths, access: Access, readers: Readers) -> None:
+        self._paths, self._access, self._make_reader = paths, access, readers
         self._state = load_state(paths)
         self._index: Index | None = None
-        self._readers: dict[str, ArrayReader] = {}
+        self._readers: dict[str, RowReader] = {}
         self.spec: FeatureSpec = self._state.spec
 
     @property
@@ -93,11 +93,11 @@ class Space(Mapping[str, Feature]):
     def __repr__(self) -> str:
         return f"<Space {self.name} preset={self.spec.preset!r} arrays={list(self.spec.arrays)}>"
 
-    def __getstate__(self) -> tuple[SpacePaths, Access]:
+    def __getstate__(self) -> tuple[SpacePaths, Access, Readers]:
         """Another process opens the space for itself: descriptors do not travel."""
-        return self._paths, self._access
+        return self._paths, self._access, self._make_reader
 
-    def __setstate__(self, state: tuple[SpacePaths, Access]) -> None:
+    def __setstate__(self, state: tuple[SpacePaths, Access, Readers]) -> None:
         self._open(*state)
 
     def __hash__(self) -> int:
@@ -264,7 +264,7 @@ class Space(Mapping[str, Feature]):
         (place,) = self._places([clip_id], array)
         reader = self.reader(array)
         view = reader.view(place)
-        if view is None or not reader.holds(view.data.cast("B"), place):
+        if view is None:
             view = aligned_empty((place.rows, *reader.geometry.row_shape), reader.geometry.dtype)
             self._fill([clip_id], array, [place], [view])
             view.flags.writeable = False
@@ -291,17 +291,17 @@ class Space(Mapping[str, Feature]):
         wrong = reader.read(places, outs)
         if wrong is not None:
             place = places[wrong]
-            raise DamagedFile(
-                reader.path_of(place),
+            raise reader.damage(
+                place,
                 f"rows {place.start} to {place.start + place.rows - 1}, {array} of clip {ids[wrong]!r} in "
-                f"{self.name}, do not match their checksum. "
-                f"Run: emo cache verify --cache {self._paths.cache.root}",
+                f"{self.name}, do not match their checksum.",
             )
 
-    def reader(self, array: str) -> ArrayReader:
+    def reader(self, array: str) -> RowReader:
         """The reader of one array's rows."""
         if array not in self._readers:
-            self._readers[array] = ArrayReader(self._paths, array, self.geometry(array), self._access.check)
+            geometry, check = self.geometry(array), self._access.check
+            self._readers[array] = self._make_reader(self._paths, array, geometry, check)
         return self._readers[array]
 
     def geometry(self, array: str) -> Geometry:

@@ -9,7 +9,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, get_args
@@ -21,10 +21,12 @@ from emo.cache.damage import DamagedFile
 from emo.cache.format import FORMAT, Document, check_format, group, stamped
 from emo.cache.leftovers import clear_leftovers
 from emo.cache.paths import HALF_MADE, METADATA, CachePaths, SpacePaths
+from emo.cache.remote.urls import is_remote, parse_url
 from emo.cache.space import Space
 from emo.cache.state import NAME, created_by, new_state, read_metadata
 from emo.config.cache import DEFAULTS, Check
 from emo.errors import AmbiguousSpace, CacheError, CacheMiss, ConfigError, FormatError
+from emo.rights import UNDECLARED, DataRights, united
 from emo.spec import FeatureSpec
 
 STORED_DTYPES = ("float16", "bfloat16", "float32", "float64", "int8")
@@ -45,6 +47,8 @@ def open_cache(
     when records are compared with their checksums: on `every` read, on the `first` of each opening, or
     `never`, which serves damaged bytes as they are.
 
+    `s3://BUCKET/PATH` is read in place: one ranged request for each clip, always checked.
+
     Raises CacheMiss where there is none to read, FormatError where it is something else or of another
     format, DamagedCache where its metadata is not what was written.
     """
@@ -52,6 +56,10 @@ def open_cache(
         raise ConfigError(f"a cache is opened with mode 'r' or 'a', not {mode!r}")
     if check not in get_args(Check):
         raise ConfigError(f"records are checked on 'every' read, the 'first' or 'never', not {check!r}")
+    if accept_degraded and mode != "r":
+        raise ConfigError("a cache that is added to shows degraded records as they are.")
+    if is_remote(os.fspath(path)):
+        return _opened_remote(os.fspath(path), mode, accept_degraded)
     paths = CachePaths.at(path)
     if not paths.metadata.exists():
         if paths.root.is_dir() and any(paths.root.iterdir()):
@@ -61,8 +69,6 @@ def open_cache(
                 f"there is no feature cache at {paths.root}. Run: emo extract --cache {paths.root}"
             )
         _make_root(paths)
-    if accept_degraded and mode != "r":
-        raise ConfigError("a cache that is added to shows degraded records as they are.")
     refuse_no_cache(paths)
     return FeatureCache(paths, Access(mode == "a", accept_degraded, check))
 
@@ -85,6 +91,16 @@ def _is_json(data: bytes) -> bool:
     return True
 
 
+def _opened_remote(url: str, mode: Mode, accept_degraded: bool) -> FeatureCache:
+    if mode == "a":
+        raise ConfigError(
+            f"{parse_url(url).url} is a remote cache: it is read in place, or filled by emo cache push."
+        )
+    from emo.cache.remote.reading import open_remote
+
+    return open_remote(url, Access(accept_degraded=accept_degraded))
+
+
 class FeatureCache:
     """Feature spaces by spec, by `hubert`, by `hubert/<fingerprint prefix>`, by `hubert@<preset>` or, for a
     spec labelled `<preset>+<variant>`, by `hubert@<variant>`."""
@@ -99,6 +115,38 @@ class FeatureCache:
         """The Zarr hierarchy's folder."""
         return self._paths.root
 
+    @property
+    def where(self) -> str:
+        """What a user calls this cache."""
+        return str(self.path)
+
+    @property
+    def data(self) -> tuple[DataRights, ...]:
+        """What was declared of the data sets whose features these are; none where nobody did."""
+        return rights_in(read_metadata(self._paths.metadata), self._paths.metadata)
+
+    def unite(self, data: Sequence[DataRights]) -> None:
+        """Say that features of these data sets are added; none are data that nobody declared.
+
+        What is there stays declared as it is: records of a cache without a declaration stay undeclared.
+        """
+        here = self.data
+        if here or data:
+            mine = here or ((UNDECLARED,) if self._holds_records() else ())
+            self.declare(united(mine, data or (UNDECLARED,)))
+
+    def declare(self, data: Iterable[DataRights]) -> None:
+        """Replace what is said of the data sets. CacheError where the cache was opened to read."""
+        if not self._access.writable:
+            raise CacheError(f"{self.where} was opened to read. Open it with mode='a'.")
+        with spaces_lock(self._paths):
+            data = united(data)
+            if data != self.data:
+                self._write_root(self._names(), data)
+
+    def _holds_records(self) -> bool:
+        return any(len(space.index) for space in self.spaces())
+
     def spaces(self) -> list[Space]:
         """Every space, by encoder and fingerprint."""
         return [self._space(name) for name in self._names()]
@@ -111,7 +159,7 @@ class FeatureCache:
         if len(found) > 1:
             listed = ", ".join(f"{space.name} (preset {space.spec.preset or 'none'})" for space in found)
             raise AmbiguousSpace(
-                f"{which!r} fits {len(found)} spaces of {self.path}: {listed}. "
+                f"{which!r} fits {len(found)} spaces of {self.where}: {listed}. "
                 "Name one as encoder@preset or encoder/fingerprint."
             )
         return found[0]
@@ -123,7 +171,7 @@ class FeatureCache:
         return isinstance(which, FeatureSpec | str) and bool(self._matching(which))
 
     def __repr__(self) -> str:
-        return f"<FeatureCache {self.path} spaces={self._names()}>"
+        return f"<FeatureCache {self.where} spaces={self._names()}>"
 
     def create(self, spec: FeatureSpec, *, shard_bytes: int = DEFAULTS.shard_bytes) -> Space:
         """The space of this spec, made where it is not there. `shard_bytes` holds for a new space.
@@ -132,7 +180,7 @@ class FeatureCache:
         stand in the format.
         """
         if not self._access.writable:
-            raise CacheError(f"{self.path} was opened to read. Open it with mode='a'.")
+            raise CacheError(f"{self.where} was opened to read. Open it with mode='a'.")
         _check_names(spec)
         paths = self._paths.space(spec.encoder, spec.short)
         if paths.name not in self._names():
@@ -173,19 +221,24 @@ class FeatureCache:
         others = [name for name in self._names() if name.startswith(f"{encoder}/")] or self._names()
         held = f" It has {', '.join(others)}." if others else " It is empty."
         return (
-            f"{self.path} has no space {asked!r}.{held} "
-            f"Run: emo extract --encoder {encoder} --cache {self.path}"
+            f"{self.where} has no space {asked!r}.{held} "
+            f"Run: emo extract --encoder {encoder} --cache {self.where}"
         )
 
     def _list(self, name: str) -> None:
         """Add a space to the root group, under the lock of the spaces."""
         names = self._names()
         if name not in names:
-            data = stamped(_root(sorted([*names, name])))
-            fsops.replace_file(
-                self._paths.metadata, data, self._paths.aside / f"root{HALF_MADE}", durable=True
-            )
-            fsops.sync_folder(self._paths.root)
+            self._write_root(sorted([*names, name]), self.data)
+
+    def _write_root(self, names: list[str], data: Sequence[DataRights]) -> None:
+        fsops.replace_file(
+            self._paths.metadata,
+            stamped(root_group(names, data)),
+            self._paths.aside / f"root{HALF_MADE}",
+            durable=True,
+        )
+        fsops.sync_folder(self._paths.root)
 
 
 def _labels(preset: str) -> tuple[str, str]:
@@ -193,8 +246,20 @@ def _labels(preset: str) -> tuple[str, str]:
     return preset, preset.partition("+")[2]
 
 
-def _root(spaces: list[str]) -> Document:
-    return group({"emo:format": FORMAT, "created_by": created_by(), "spaces": spaces})
+def root_group(spaces: Sequence[str], data: Sequence[DataRights] = ()) -> Document:
+    """The zarr.json of a cache with these spaces; `data` says whose features they hold."""
+    attributes: Document = {"emo:format": FORMAT, "created_by": created_by(), "spaces": list(spaces)}
+    if data:
+        attributes["emo:data"] = [record.to_json() for record in data]
+    return group(attributes)
+
+
+def rights_in(document: Document, path: Path) -> tuple[DataRights, ...]:
+    """What a root's zarr.json says of the data sets; DamagedCache where no writer says it so."""
+    try:
+        return tuple(DataRights.from_json(one) for one in document["attributes"].get("emo:data", []))
+    except (ConfigError, TypeError) as error:
+        raise DamagedFile(path, f"its emo:data is no list of rights ({error}).") from error
 
 
 @contextmanager
@@ -230,7 +295,7 @@ def _make_root(paths: CachePaths) -> None:
     """Make an empty cache in one step; whoever comes second finds it made."""
     with spaces_lock(paths):
         if not paths.metadata.exists():
-            _place_folder({METADATA: stamped(_root([]))}, paths.aside, paths.root)
+            _place_folder({METADATA: stamped(root_group([]))}, paths.aside, paths.root)
 
 
 def _make_group(paths: CachePaths, encoder: str) -> None:

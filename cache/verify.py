@@ -26,12 +26,13 @@ from emo.cache.index import Index, load_index
 from emo.cache.journal import Mark, journals, read_tail
 from emo.cache.paths import METADATA, CachePaths, SpacePaths
 from emo.cache.reader import ArrayReader
+from emo.cache.remote.urls import is_remote, parse_url
 from emo.cache.rows import Place
 from emo.cache.state import SpaceState, check_member, load_state, read_metadata
 from emo.cache.store import refuse_no_cache
 from emo.cache.subset import Subset
 from emo.clip import normal_id
-from emo.errors import CacheMiss
+from emo.errors import CacheMiss, ConfigError
 from emo.records import RETRACTED
 
 BATCH = 32
@@ -107,6 +108,11 @@ def checks(
     path: str | os.PathLike[str], gone: Sequence[str] = (), subset: Subset | None = None
 ) -> Iterator[Check]:
     """`verify_cache` one check at a time, for those who draw progress."""
+    if is_remote(os.fspath(path)):
+        raise ConfigError(
+            f"{parse_url(os.fspath(path)).url} is a remote cache: its records are checked whenever they are "
+            "read. `emo cache pull` checks all of them."
+        )
     paths = CachePaths.at(path)
     if not paths.root.is_dir():
         raise CacheMiss(f"there is no feature cache at {paths.root}.")

@@ -24,6 +24,7 @@ from emo.cli.cache_options import (
     size,
 )
 from emo.cli.cache_privacy import privacy
+from emo.cli.cache_remote import card, pull, push, rights
 from emo.cli.cache_tools import diff, forget, gc, merge, seal
 
 if TYPE_CHECKING:
@@ -184,5 +185,5 @@ def _tell(found: Verification, turn: int) -> None:
         click.echo(f"{found.share:.1%} of the records read: turn {turn}")
 
 
-for _verb in (diff, export_group, forget, gc, import_group, merge, privacy, seal):
+for _verb in (card, diff, export_group, forget, gc, import_group, merge, privacy, pull, push, rights, seal):
     cache.add_command(_verb)

@@ -38,6 +38,8 @@ yes_option = click.option("--yes", is_flag=True, help="Do it; without, only say 
     show_default=True,
     help="Where to look for runs that were trained on them.",
 )
+@click.option("--remote", metavar="URL", help="Forget them in the copy at this URL, not here.")
+@click.option("--take-over", is_flag=True, help="Nobody else is pushing to the URL: a push was killed.")
 @cache_option
 @yes_option
 @json_option
@@ -47,6 +49,8 @@ def forget(
     dataset: bool,
     manifest: Path | None,
     runs: Path,
+    remote: str | None,
+    take_over: bool,
     cache_path: Path | None,
     yes: bool,
     as_json: bool,
@@ -60,6 +64,7 @@ def forget(
     Examples:
       emo cache forget --clip session1/anna_042 --yes
       emo cache forget --speaker anna --manifest m.jsonl --json
+      emo cache forget --clip anna_042 --remote s3://lab/features.zarr --yes
     """
     from emo.cache import open_cache
     from emo.cache.forget import forget as forget_clips
@@ -69,6 +74,9 @@ def forget(
     wanted = [*clips, *_of_manifest(manifest, speakers, dataset)]
     if not wanted:
         raise click.UsageError("name what to forget: --clip, --speaker or --dataset with --manifest.")
+    if remote is not None:
+        _forget_there(remote, wanted, yes=yes, take_over=take_over, as_json=as_json)
+        return
     store = open_cache(cache_path or DEFAULT_CACHE, "a" if yes else "r")
     trained = {str(path): seen for path, seen in runs_with(runs, wanted)}  # may refuse: before anything goes
     found = (forget_clips if yes else known_clips)(store, wanted)
@@ -83,6 +91,29 @@ def forget(
     for path, ids in trained.items():
         click.echo(f"{path} was trained on {len(ids)} of them: train it again without")
     click.echo(_what_next(bool(found.records), yes))
+
+
+def _forget_there(url: str, wanted: list[str], *, yes: bool, take_over: bool, as_json: bool) -> None:
+    """Forget clips in a remote copy, ids and bytes."""
+    from emo.cache.remote.erase import erase_there, known_there
+    from emo.cache.remote.store import open_store
+
+    remote = open_store(url)
+    known = known_there(remote, wanted).known
+    if yes:
+        for _ in erase_there(remote, wanted, take_over=take_over):
+            pass
+    if as_json:
+        print_json({"done": yes, "records": known, "remote": url})
+        return
+    for space, ids in known.items():
+        click.echo(
+            f"{url}/{space}: {len(ids)} clips {'forgotten, ids and bytes' if yes else 'would be forgotten'}"
+        )
+    if not known:
+        click.echo("The remote cache knows none of these clips.")
+    elif not yes:
+        click.echo("Nothing was changed. Add --yes to forget them there.")
 
 
 def _of_manifest(manifest: Path | None, speakers: tuple[str, ...], dataset: bool) -> list[str]:

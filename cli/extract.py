@@ -60,6 +60,7 @@ MOST_LISTED = 20
     help="Such as most_seconds=3600, see docs/media.md; repeatable.",
 )
 @click.option("--rehash", is_flag=True, help="Read media and weights again that look unchanged.")
+@click.option("--rights", metavar="NAME|FILE", help="Whose data the clips are, kept with the features.")
 @click.option("--dry-run", is_flag=True, help="Show the plan and stop.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 @click.pass_context
@@ -78,6 +79,7 @@ def extract(
     strict_root: bool,
     limits: tuple[str, ...],
     rehash: bool,
+    rights: str | None,
     dry_run: bool,
     as_json: bool,
 ) -> None:
@@ -92,6 +94,7 @@ def extract(
     emo extract clips/ --encoder wavlm@large --layers 6,9,12
     """
     from emo.pipeline.extract import extract as run
+    from emo.rights import load_rights
 
     speaker = voice(ctx)
     with speaker.meter("extract") as meter:
@@ -106,6 +109,7 @@ def extract(
             redo=redo,
             replace_changed=replace_changed,
             rehash=rehash,
+            rights=load_rights(rights) if rights else None,
             durability=durability,
             limits=media_limits(limits, Path(clips or ".") if strict_root else None),
             dry_run=dry_run,

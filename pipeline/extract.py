@@ -29,6 +29,7 @@ from emo.extractors.weights import rehash_weights
 from emo.pipeline.canary import check_canary
 from emo.pipeline.plan import EncoderPlan, ExtractPlan, Failure, make_plan
 from emo.records import OK, FeatureSink, Record, usable
+from emo.rights import DataRights
 from emo.views import View, ViewData, ViewProblem
 
 logger = logging.getLogger(__name__)
@@ -75,6 +76,7 @@ def extract(
     redo: bool = False,
     replace_changed: bool = False,
     rehash: bool = False,
+    rights: DataRights | None = None,
     durability: Durability = "batch",
     limits: MediaLimits = DEFAULTS,
     dry_run: bool = False,
@@ -86,8 +88,9 @@ def extract(
     `clips` is a folder, a media file, a manifest or a list of Clip; `encoders` are names such as `hubert` or
     `hubert@merbench`, of `preset` where they name none; `layers` asks each for one feature a layer;
     `jobs` is the number of decoding processes (0: one a core); `limits` is what a file may claim and cost.
-    `rehash` reads media and weights again that look unchanged. `dry_run` stops after the plan. `on_plan` is
-    called once before any work, `on_progress` after each clip.
+    `rehash` reads media and weights again that look unchanged. `rights` says what data the clips are of; the
+    cache keeps it, and without it what the cache says already goes for these clips too. `dry_run` stops
+    after the plan. `on_plan` is called once before any work, `on_progress` after each clip.
 
     Raises ConfigError for unusable settings and for a place without media, CheckpointError where weights are
     missing.
@@ -107,6 +110,8 @@ def extract(
     )
     if on_plan:
         on_plan(plan)
+    if rights is not None and not dry_run:
+        open_cache(cache, "a").unite([rights])
     clock = {"plan": time.monotonic() - started, "decode": 0.0, "encode": 0.0, "write": 0.0}
     work = () if dry_run else run_plan(plan, jobs=jobs, durability=durability, limits=limits, clock=clock)
     result = _counted(plan, work, on_progress)

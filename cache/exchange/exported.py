@@ -139,6 +139,8 @@ def restore(cache: FeatureCache, root: Path) -> Iterator[Taken]:
             records = [_Line(**line) for line in lines]
         except (KeyError, TypeError, AttributeError) as error:
             raise ConfigError(f"{path} holds no notes of an export ({error!r}).") from error
+        if spec not in cache:
+            cache.unite(())  # an export does not say what data it is of
         yield from _restore_space(cache.create(spec), root, records)
 
 

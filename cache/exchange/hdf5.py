@@ -103,6 +103,8 @@ def _import_space(cache: FeatureCache, group: h5py.Group, name: str) -> Iterator
         raise ConfigError(f"{group.file.filename}: {name} is no exported space ({error!r})") from error
     if f"{spec.encoder}/{spec.short}" != name:
         raise ConfigError(f"{group.file.filename}: {name} holds the spec of {spec.encoder}/{spec.short}")
+    if spec not in cache:
+        cache.unite(())  # an export does not say what data it is of
     space = cache.create(spec)
     with space.writer() as writer:
         for record in records:

@@ -64,7 +64,10 @@ def take_in(
     for item in items:
         by_clip.setdefault(item.clip_id, {})[item.array] = item
     digests = {clip_id: look.digest(arrays.values()) for clip_id, arrays in by_clip.items()}
-    space = cache.create(_spec(cache, encoder, origin, look.layouts, digests, append=append))
+    spec = _spec(cache, encoder, origin, look.layouts, digests, append=append)
+    if spec not in cache:
+        cache.unite(())  # a foreign tree does not say what data it is of
+    space = cache.create(spec)
     with space.writer() as writer:
         for clip_id, arrays in by_clip.items():
             held = space.info(clip_id)
