@@ -25,6 +25,7 @@ from emo.config.cache import DEFAULTS
 from emo.errors import AmbiguousSpace, CacheError, CacheMiss, ConfigError, FormatError
 from emo.spec import FeatureSpec
 
+AUGMENTED_OF = "parent"  # in a recipe: the fingerprint of the space that an augmented one belongs to
 STORED_DTYPES = ("float16", "bfloat16", "float32", "float64")
 
 Mode = Literal["r", "a"]
@@ -51,7 +52,10 @@ def open_cache(path: str | os.PathLike[str], mode: Mode = "r") -> FeatureCache:
 
 
 class FeatureCache:
-    """Feature spaces by spec, by `hubert`, by `hubert/<fingerprint prefix>` or by `hubert@<preset>`."""
+    """Feature spaces by spec, by `hubert`, by `hubert/<fingerprint prefix>` or by `hubert@<preset>`.
+
+    An augmented space is named by its preset, as `hubert@base+noise@10dB`; `hubert` alone is the plain one.
+    """
 
     def __init__(self, paths: CachePaths, *, writable: bool) -> None:
         self._paths, self._writable = paths, writable
@@ -79,6 +83,11 @@ class FeatureCache:
                 "Name one as encoder@preset or encoder/fingerprint."
             )
         return found[0]
+
+    def augmented(self, parent: Space) -> list[Space]:
+        """The spaces of augmented views whose parent this space is."""
+        wanted = parent.spec.fingerprint
+        return [space for space in self.spaces() if space.spec.recipe.get(AUGMENTED_OF) == wanted]
 
     def __getitem__(self, which: FeatureSpec | str) -> Space:
         return self.space(which)
@@ -129,6 +138,8 @@ class FeatureCache:
         encoder, _, prefix = encoder.partition("/")
         found = [name for name in self._names() if name.startswith(f"{encoder}/{prefix}")]
         spaces = [self._space(name) for name in found]
+        if not preset and not prefix:  # what was made for training only is never meant by the bare name
+            spaces = [space for space in spaces if AUGMENTED_OF not in space.spec.recipe] or spaces
         return [space for space in spaces if not preset or space.spec.preset == preset]
 
     def _miss(self, which: FeatureSpec | str) -> str:

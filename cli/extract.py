@@ -31,6 +31,7 @@ MOST_LISTED = 20
 @click.option(
     "--cache", type=click.Path(), default="features.zarr", show_default=True, help="The feature store."
 )
+@click.option("--views", default="", help="Augmented views for training too: noise@10dB,flip.")
 @click.option("--jobs", type=int, default=0, show_default=True, help="Decoding processes; 0 is one a core.")
 @click.option(
     "--durability", type=click.Choice(["none", "batch", "record"]), default="batch", show_default=True
@@ -47,6 +48,7 @@ def extract(
     encoder: str,
     preset: str,
     cache: str,
+    views: str,
     jobs: int,
     durability: Durability,
     retry_failed: bool,
@@ -62,6 +64,7 @@ def extract(
     \b
     emo extract clips/ --encoder hubert,mae --cache features.zarr
     emo extract manifest.jsonl --encoder videomae --preset paper
+    emo extract clips/ --encoder hubert,mae --views noise@10dB,flip
     """
     from emo.pipeline.extract import extract as run
 
@@ -72,6 +75,7 @@ def extract(
             [name.strip() for name in encoder.split(",") if name.strip()],
             cache,
             preset=preset,
+            views=[name.strip() for name in views.split(",") if name.strip()],
             jobs=jobs,
             retry_failed=retry_failed,
             redo=redo,
@@ -90,8 +94,14 @@ def extract(
 
 
 def _show_plan(speaker: Voice, plan: ExtractPlan, preset: str) -> None:
+    augmented = [part.encoder.spec.preset for part in plan.parts if "parent" in part.encoder.spec.recipe]
+    spaces = f"{len(plan.parts) - len(augmented)} encoders ({preset})"
+    if augmented:
+        spaces = f"({spaces} + {len(augmented)} augmented views)"
+    for line in plan.notes:
+        speaker.note(line)
     speaker.note(
-        f"{len(plan.clips)} clips x {len(plan.parts)} encoders ({preset}): "
+        f"{len(plan.clips)} clips x {spaces}: "
         f"{plan.already} pairs stored, {len(plan.failed_before)} failed before, {plan.to_do} to do"
         f"{f', {plan.ignored} other files ignored' if plan.ignored else ''}"
     )

@@ -12,34 +12,52 @@ from emo.clip import Clip
 from emo.config.extract import DEFAULTS, MediaLimits
 from emo.errors import MediaError
 from emo.extractors.audio import Sound
+from emo.extractors.augment import plain, with_augmented
 from emo.extractors.container import Media, open_media
 from emo.extractors.decode import Kind, Pass
 from emo.extractors.faces import FaceFinder
-from emo.extractors.visual import AllFaces, ChosenFrame, SampledFaces, Scene, VisualRequest
-from emo.views import AudioView, FacesView, FrameView, View, ViewData, ViewProblem
+from emo.extractors.people import watch_people
+from emo.extractors.visual import (
+    AllFaces,
+    ChosenFrame,
+    SampledFaces,
+    Scene,
+    VisualRequest,
+    follows_people,
+)
+from emo.views import AudioView, FacesView, FrameView, Plain, View, ViewData, ViewProblem
 
 ReadViews: TypeAlias = "dict[View, ViewData | ViewProblem]"
+PlainViews: TypeAlias = "dict[Plain, ViewData | ViewProblem]"
 
 
 def read_views(clip: Clip, views: Collection[View], limits: MediaLimits = DEFAULTS) -> ReadViews:
-    """Every view of a clip, or why it could not be had; the file is opened and decoded once.
+    """Every view of a clip, or why it could not be had; augmented ones are made from their plain view.
 
+    The file is opened and decoded once, and once before where everybody in it has to be followed.
     Statuses: failed:unreadable, failed:too_large, failed:too_long, failed:no_frames, failed:nonfinite,
-    failed:bad_au_file, missing:no_audio, missing:no_video, missing:no_face. Damaged but readable media
-    gives data with `degraded` set. Raises ConfigError for a sampling rule that is none.
+    failed:bad_au_file, missing:no_audio, missing:no_video, missing:no_face, missing:no_person. Damaged but
+    readable media gives data with `degraded` set. Raises ConfigError for a sampling rule that is none.
     """
+    return with_augmented(_read_plain(clip, {plain(view) for view in views}, limits), [*views], clip.clip_id)
+
+
+def _read_plain(clip: Clip, views: Collection[Plain], limits: MediaLimits) -> PlainViews:
     try:
+        finder = FaceFinder()
+        people = watch_people(clip, limits, finder) if follows_people(clip, views) else None
         with open_media(clip, limits) as media:
-            return _read(clip, media, views, limits)
+            scene = Scene(clip=clip, media=media, finder=finder, limits=limits, people=people)
+            return _read(scene, views)
     except MediaError as error:
         return dict.fromkeys(views, ViewProblem(status=error.status, reason=error.reason))
 
 
-def _read(clip: Clip, media: Media, views: Collection[View], limits: MediaLimits) -> ReadViews:
-    found: ReadViews = {}
-    sounds: dict[View, Sound] = {}
-    visuals: dict[View, VisualRequest] = {}
-    scene = Scene(clip=clip, media=media, finder=FaceFinder(), limits=limits)
+def _read(scene: Scene, views: Collection[Plain]) -> PlainViews:
+    found: PlainViews = {}
+    sounds: dict[Plain, Sound] = {}
+    visuals: dict[Plain, VisualRequest] = {}
+    media = scene.media
     for view in views:
         try:
             if isinstance(view, AudioView):

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from emo.cache import Space
 from emo.cache.canary import LARGEST_ERROR, LEAST_COSINE, difference
 from emo.errors import StaleCache
-from emo.views import AudioView, Encoder, FacesView, View, ViewData
+from emo.extractors.augment import plain, with_augmented
+from emo.views import AudioView, Encoder, FacesView, Plain, View, ViewData
 
 SECONDS = 2.0
 HEIGHT, WIDTH = 240, 320
@@ -44,10 +45,12 @@ def check_canary(encoder: Encoder, space: Space) -> None:
 
 def canary_views(needs: Collection[View]) -> dict[View, ViewData]:
     """The views of the canary clip, the same everywhere."""
-    return {view: _view(view) for view in needs}
+    made = {plain(view): _view(plain(view)) for view in needs}
+    found = with_augmented(made, [*needs], "canary")
+    return {view: data for view, data in found.items() if isinstance(data, ViewData)}
 
 
-def _view(view: View) -> ViewData:
+def _view(view: Plain) -> ViewData:
     if isinstance(view, AudioView):
         return ViewData(array=_sound(view.rate), times=np.zeros(1))
     if isinstance(view, FacesView):

@@ -26,7 +26,7 @@ from emo.digests import StatCache
 from emo.extractors import make_encoder
 from emo.extractors.media import read_views
 from emo.pipeline.canary import check_canary
-from emo.pipeline.plan import EncoderPlan, ExtractPlan, Failure, make_plan
+from emo.pipeline.plan import EncoderPlan, ExtractPlan, Failure, augmented_too, make_plan
 from emo.records import OK, FeatureSink, Record, usable
 from emo.views import View, ViewData, ViewProblem
 
@@ -71,6 +71,7 @@ def extract(
     cache: str | os.PathLike[str],
     *,
     preset: str = "base",
+    views: Sequence[str] = (),
     jobs: int = 0,
     retry_failed: bool = False,
     redo: bool = False,
@@ -83,6 +84,7 @@ def extract(
     """Store features of `clips` in the cache at `cache` and say what is stored, was stored and failed.
 
     `clips` is a folder, a media file, a manifest or a list of Clip; `encoders` are names such as `hubert`;
+    `views` are augmented views for training, such as `noise@10dB` and `flip`, stored beside the plain ones.
     `jobs` is the number of decoding processes (0: one a core). `dry_run` stops after the plan. `on_plan`
     is called once before any work, `on_progress` after each clip.
 
@@ -94,6 +96,7 @@ def extract(
         encoders,
         cache,
         preset,
+        views,
         retry_failed=retry_failed,
         redo=redo,
         replace_changed=replace_changed,
@@ -112,14 +115,16 @@ def _planned(
     encoders: Sequence[str],
     cache: str | os.PathLike[str],
     preset: str,
+    views: Sequence[str],
     **choices: bool,
 ) -> ExtractPlan:
     """What there is to do; `choices` as `make_plan` takes them."""
     chosen, ignored = clips_in(Path(clips)) if isinstance(clips, str | os.PathLike) else (clips, 0)
     store = open_cache(cache, mode="a")
     files = StatCache(Path(f"{os.fspath(cache)}.journal") / "media-digests.jsonl")
-    made = [make_encoder(name, preset=preset) for name in encoders]
-    return make_plan(chosen, made, store, files, ignored=ignored, **choices)
+    made, notes = augmented_too([make_encoder(name, preset=preset) for name in encoders], views)
+    plan = make_plan(chosen, made, store, files, ignored=ignored, **choices)
+    return replace(plan, notes=tuple(notes))
 
 
 def _counted(

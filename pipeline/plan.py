@@ -12,6 +12,7 @@ from emo.cache import FeatureCache, Space
 from emo.clip import Clip
 from emo.digests import StatCache
 from emo.errors import ConfigError
+from emo.extractors.augment import Augmented, parse_augmentation
 from emo.pipeline.inputs import input_digest
 from emo.records import usable
 from emo.views import Encoder
@@ -43,7 +44,8 @@ class EncoderPlan:
 class ExtractPlan:
     """Every pair of a run, sorted into to do, stored already, and failed before.
 
-    `ignored` counts the files of the folder that are no media.
+    `ignored` counts the files of the folder that are no media. `notes` are lines for people: what was left
+    out and what does not fit.
     """
 
     clips: Sequence[Clip]
@@ -51,6 +53,7 @@ class ExtractPlan:
     already: int
     failed_before: Sequence[Failure] = field(default_factory=tuple)
     ignored: int = 0
+    notes: tuple[str, ...] = ()
 
     @property
     def pairs(self) -> int:
@@ -61,6 +64,24 @@ class ExtractPlan:
     def to_do(self) -> int:
         """How many pairs have to be encoded."""
         return sum(len(part.to_do) for part in self.parts)
+
+
+def augmented_too(encoders: Sequence[Encoder], names: Sequence[str]) -> tuple[list[Encoder], list[str]]:
+    """The encoders, each followed by its augmented versions, and a note for each that would change nothing.
+
+    ConfigError for an augmentation that is none.
+    """
+    augmentations = {str(one): one for one in map(parse_augmentation, names)}.values()
+    found: list[Encoder] = []
+    notes = []
+    for encoder in encoders:
+        found.append(encoder)
+        for augmentation in augmentations:
+            if any(augmentation.changes(view) for view in encoder.needs):
+                found.append(Augmented(encoder, augmentation))
+            else:
+                notes.append(f"{encoder.spec.encoder} reads nothing that {augmentation} changes: left out.")
+    return found, notes
 
 
 def make_plan(

@@ -25,13 +25,18 @@ SILENT = {
 }
 DECIDES_VALUES = {
     "audio.py": "05603cba91184d7c",
+    "augment.py": "4ea6e6f9038cfd4a",
     "detector.py": "830f705e05bffbc6",
-    "faces.py": "852f9870f60b0dcc",
-    "peak.py": "c023c10a95498c38",
+    "faces.py": "13b7a9231b6b5269",
+    "onsets.py": "902c6fd8648fe007",
+    "peak.py": "f36f27860872e223",
+    "people.py": "6ddca6b2f36edb4c",
     "pictures.py": "5c0ca753e92fde10",
     "pixels.py": "12fcf0712401d380",
-    "sampling.py": "28d902dbdcc4baea",
-    "visual.py": "ee1d892f844455ae",
+    "sampling.py": "3f5ba08db2b5b9aa",
+    "speaking.py": "cac95b9f784a667d",
+    "tracks.py": "45699cee4aadb042",
+    "visual.py": "40b5c5e809dc0d93",
 }
 
 

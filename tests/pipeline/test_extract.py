@@ -142,3 +142,26 @@ def test_the_public_names_do_the_same(folder, tmp_path):
     space = emo.open(tmp_path / "f.zarr")["eva"]
     layout = space.spec.arrays["tokens"]
     assert space["mute"].values.shape == (layout.tokens, layout.dim)
+
+
+def test_augmented_views_are_spaces_of_their_own_that_the_bare_name_does_not_mean(folder, tmp_path):
+    plans = []
+    run(folder, tmp_path / "f.zarr", views=["noise@10dB", "flip"], on_plan=plans.append)
+    cache = open_cache(tmp_path / "f.zarr")
+    plain, noisy = cache["hubert"], cache["hubert@tiny+noise@10dB"]
+    assert [space.name for space in cache.augmented(plain)] == [noisy.name]
+    assert sorted(plain) == sorted(noisy) == ["a", "b"]
+    assert not np.allclose(plain["a"].values, noisy["a"].values)
+    assert plain.info("a").input_sha256 == noisy.info("a").input_sha256
+    assert plans[0].notes == ("hubert reads nothing that flip changes: left out.",)
+    again = run(folder, tmp_path / "f.zarr", views=["noise@10dB"])
+    assert (again.stored, again.already) == (0, 4)
+
+
+def test_the_person_a_clip_names_is_part_of_its_input(folder, tmp_path):
+    clip = Clip(clip_id="a", path=folder / "a.mp4")
+    other = Clip(clip_id="a", path=folder / "a.mp4", person=1)
+    run([clip], tmp_path / "f.zarr", "mae")
+    assert run([other], tmp_path / "f.zarr", "mae").stored == 1
+    run([clip], tmp_path / "f.zarr", "hubert")
+    assert run([other], tmp_path / "f.zarr", "hubert").already == 1
