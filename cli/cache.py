@@ -11,6 +11,7 @@ import click
 
 from emo.cli.cache_export import export_group
 from emo.cli.cache_import import import_group
+from emo.cli.cache_map import feature_map
 from emo.cli.cache_options import (
     DEFAULT_CACHE,
     EXIT_DAMAGED,
@@ -172,5 +173,5 @@ def _tell(found: Verification, turn: int) -> None:
         click.echo(f"{found.share:.1%} of the records read: turn {turn}")
 
 
-for _verb in (diff, export_group, forget, gc, import_group, merge):
+for _verb in (feature_map, diff, export_group, forget, gc, import_group, merge):
     cache.add_command(_verb)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from emo.cli.console import Voice, print_json, voice
+from emo.errors import ConfigError
 
 if TYPE_CHECKING:
     from emo.config.cache import Durability
@@ -32,6 +33,11 @@ MOST_LISTED = 20
     "--cache", type=click.Path(), default="features.zarr", show_default=True, help="The feature store."
 )
 @click.option("--views", default="", help="Augmented views for training too: noise@10dB,flip.")
+@click.option(
+    "--faces",
+    default="",
+    help="Which faces: policy=largest|central|active|listener, sampling=onset-apex-offset:16, margin=, ...",
+)
 @click.option("--jobs", type=int, default=0, show_default=True, help="Decoding processes; 0 is one a core.")
 @click.option(
     "--durability", type=click.Choice(["none", "batch", "record"]), default="batch", show_default=True
@@ -49,6 +55,7 @@ def extract(
     preset: str,
     cache: str,
     views: str,
+    faces: str,
     jobs: int,
     durability: Durability,
     retry_failed: bool,
@@ -64,6 +71,7 @@ def extract(
     \b
     emo extract clips/ --encoder hubert,mae --cache features.zarr
     emo extract manifest.jsonl --encoder videomae --preset paper
+    emo extract clips/ --encoder mae --faces policy=active,sampling=onset-apex-offset:16
     emo extract clips/ --encoder hubert,mae --views noise@10dB,flip
     """
     from emo.pipeline.extract import extract as run
@@ -76,6 +84,7 @@ def extract(
             cache,
             preset=preset,
             views=[name.strip() for name in views.split(",") if name.strip()],
+            faces=_settings(faces),
             jobs=jobs,
             retry_failed=retry_failed,
             redo=redo,
@@ -91,6 +100,13 @@ def extract(
         _show(result)
     if result.failed:
         sys.exit(EXIT_PARTIAL)
+
+
+def _settings(given: str) -> dict[str, str]:
+    items = [item.strip() for item in given.split(",") if item.strip()]
+    if wrong := [item for item in items if "=" not in item]:
+        raise ConfigError(*(f"--faces {item}: not NAME=VALUE, such as policy=active." for item in wrong))
+    return dict(item.split("=", 1) for item in items)
 
 
 def _show_plan(speaker: Voice, plan: ExtractPlan, preset: str) -> None:

@@ -9,10 +9,11 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
 import joblib
@@ -26,9 +27,9 @@ from emo.digests import StatCache
 from emo.extractors import make_encoder
 from emo.extractors.media import read_views
 from emo.pipeline.canary import check_canary
-from emo.pipeline.plan import EncoderPlan, ExtractPlan, Failure, augmented_too, make_plan
+from emo.pipeline.plan import EncoderPlan, ExtractPlan, Failure, augmented_too, make_plan, with_faces
 from emo.records import OK, FeatureSink, Record, usable
-from emo.views import View, ViewData, ViewProblem
+from emo.views import Encoder, FacesView, View, ViewData, ViewProblem
 
 logger = logging.getLogger(__name__)
 
@@ -72,6 +73,7 @@ def extract(
     *,
     preset: str = "base",
     views: Sequence[str] = (),
+    faces: Mapping[str, str] = MappingProxyType({}),
     jobs: int = 0,
     retry_failed: bool = False,
     redo: bool = False,
@@ -85,6 +87,7 @@ def extract(
 
     `clips` is a folder, a media file, a manifest or a list of Clip; `encoders` are names such as `hubert`;
     `views` are augmented views for training, such as `noise@10dB` and `flip`, stored beside the plain ones.
+    `faces` changes which faces encoders look at, such as `{"policy": "active"}`.
     `jobs` is the number of decoding processes (0: one a core). `dry_run` stops after the plan. `on_plan`
     is called once before any work, `on_progress` after each clip.
 
@@ -97,6 +100,7 @@ def extract(
         cache,
         preset,
         views,
+        faces,
         retry_failed=retry_failed,
         redo=redo,
         replace_changed=replace_changed,
@@ -116,15 +120,25 @@ def _planned(
     cache: str | os.PathLike[str],
     preset: str,
     views: Sequence[str],
+    faces: Mapping[str, str],
     **choices: bool,
 ) -> ExtractPlan:
     """What there is to do; `choices` as `make_plan` takes them."""
     chosen, ignored = clips_in(Path(clips)) if isinstance(clips, str | os.PathLike) else (clips, 0)
     store = open_cache(cache, mode="a")
     files = StatCache(Path(f"{os.fspath(cache)}.journal") / "media-digests.jsonl")
-    made, notes = augmented_too([make_encoder(name, preset=preset) for name in encoders], views)
+    made, notes = augmented_too([_made(name, preset, faces) for name in encoders], views)
     plan = make_plan(chosen, made, store, files, ignored=ignored, **choices)
     return replace(plan, notes=tuple(notes))
+
+
+def _made(name: str, preset: str, faces: Mapping[str, str]) -> Encoder:
+    """The encoder, looking at other faces than its preset's where it looks at faces."""
+    encoder = make_encoder(name, preset=preset)
+    usual = next((view for view in encoder.needs if isinstance(view, FacesView)), None)
+    if not faces or usual is None:
+        return encoder
+    return make_encoder(name, preset=preset, faces=with_faces(usual, faces))
 
 
 def _counted(

@@ -5,18 +5,27 @@ Making a plan decodes nothing, loads no weights and, on a full cache, reads no m
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 
 from emo.cache import FeatureCache, Space
 from emo.clip import Clip
 from emo.digests import StatCache
 from emo.errors import ConfigError
 from emo.extractors.augment import Augmented, parse_augmentation
+from emo.extractors.sampling import moment_count
 from emo.pipeline.inputs import input_digest
 from emo.records import usable
-from emo.views import Encoder
+from emo.views import Encoder, FacesView
 
+FACE_SETTINGS: dict[str, tuple[str, ...] | type[str] | type[float] | type[int]] = {
+    "policy": ("largest", "central", "active", "listener"),
+    "sampling": str,
+    "box": ("tracked", "median"),
+    "margin": float,
+    "detect": int,
+}
+MOST_MARGIN = 2.0
 MOST_REPLACED = 0.05  # share of stored ids whose media may change before a run stops and asks
 
 
@@ -64,6 +73,31 @@ class ExtractPlan:
     def to_do(self) -> int:
         """How many pairs have to be encoded."""
         return sum(len(part.to_do) for part in self.parts)
+
+
+def with_faces(view: FacesView, settings: Mapping[str, str]) -> FacesView:
+    """The view with other settings, as text: policy, sampling, box, margin, detect.
+
+    ConfigError where a setting is unknown, or a sampling takes another number of frames than the view's.
+    """
+    changed = asdict(view)
+    for name, value in settings.items():
+        known = FACE_SETTINGS.get(name)
+        if known is None or (isinstance(known, tuple) and value not in known):
+            what = f"{name}={value}" if known else name
+            choices = " | ".join(known) if isinstance(known, tuple) else ", ".join(FACE_SETTINGS)
+            raise ConfigError(f"faces: unknown {what!r}. Known: {choices}.")
+        try:
+            changed[name] = value if isinstance(known, tuple) or known is str else known(value)
+        except ValueError as error:
+            raise ConfigError(f"faces: {name}={value} is no number.") from error
+    made = FacesView(**changed)
+    if not (0 <= made.margin <= MOST_MARGIN and made.detect >= 0):
+        raise ConfigError(f"faces: margin is 0 to {MOST_MARGIN:g} and detect 0 or more.")
+    before, after = moment_count(view.sampling), moment_count(made.sampling)
+    if before is not None and before != after:
+        raise ConfigError(f"faces: {made.sampling} is not of {before} frames, as the encoder reads.")
+    return made
 
 
 def augmented_too(encoders: Sequence[Encoder], names: Sequence[str]) -> tuple[list[Encoder], list[str]]:

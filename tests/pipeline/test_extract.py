@@ -165,3 +165,23 @@ def test_the_person_a_clip_names_is_part_of_its_input(folder, tmp_path):
     assert run([other], tmp_path / "f.zarr", "mae").stored == 1
     run([clip], tmp_path / "f.zarr", "hubert")
     assert run([other], tmp_path / "f.zarr", "hubert").already == 1
+
+
+def test_faces_are_chosen_by_the_command_and_make_a_space_of_their_own(folder, tmp_path):
+    arguments = ["extract", str(folder / "a.mp4"), "-e", "mae,hubert", "--preset", "tiny", "--jobs", "1"]
+    arguments += ["--cache", str(tmp_path / "f.zarr")]
+    chosen = ["--faces", "policy=central,sampling=onset-apex-offset:16,margin=0.2"]
+    assert CliRunner().invoke(command, [*arguments, *chosen], catch_exceptions=False).exit_code == 0
+    space = open_cache(tmp_path / "f.zarr")["mae"]
+    assert space.spec.recipe["faces"]["policy"] == "central"
+    assert space.meta("a")["faces"]["course"] == "face_change"
+    assert space.meta("a")["faces"]["margin"] == 0.2
+
+
+@pytest.mark.parametrize(
+    "faces",
+    [{"polcy": "active"}, {"policy": "all"}, {"margin": "x"}, {"margin": "9"}, {"sampling": "uniform:4"}],
+)
+def test_faces_that_make_no_sense_are_refused(folder, tmp_path, faces):
+    with pytest.raises(ConfigError, match="faces: "):
+        run(folder, tmp_path / "f.zarr", "mae", faces=faces)
