@@ -29,6 +29,7 @@ from emo.errors import AmbiguousSpace, CacheError, CacheMiss, ConfigError, Forma
 from emo.rights import UNDECLARED, DataRights, united
 from emo.spec import FeatureSpec
 
+AUGMENTED_OF = "parent"  # in a recipe: the fingerprint of the space that an augmented one belongs to
 STORED_DTYPES = ("float16", "bfloat16", "float32", "float64", "int8")
 
 Mode = Literal["r", "a"]
@@ -103,7 +104,10 @@ def _opened_remote(url: str, mode: Mode, accept_degraded: bool) -> FeatureCache:
 
 class FeatureCache:
     """Feature spaces by spec, by `hubert`, by `hubert/<fingerprint prefix>`, by `hubert@<preset>` or, for a
-    spec labelled `<preset>+<variant>`, by `hubert@<variant>`."""
+    spec labelled `<preset>+<variant>`, by `hubert@<variant>`.
+
+    An augmented space is named by its label, as `hubert@base+noise@10dB`; `hubert` alone is the plain one.
+    """
 
     def __init__(self, paths: CachePaths, access: Access) -> None:
         self._paths, self._access = paths, access
@@ -164,6 +168,11 @@ class FeatureCache:
             )
         return found[0]
 
+    def augmented(self, parent: Space) -> list[Space]:
+        """The spaces of augmented views whose parent this space is."""
+        wanted = parent.spec.fingerprint
+        return [space for space in self.spaces() if space.spec.recipe.get(AUGMENTED_OF) == wanted]
+
     def __getitem__(self, which: FeatureSpec | str) -> Space:
         return self.space(which)
 
@@ -213,6 +222,8 @@ class FeatureCache:
         encoder, _, prefix = encoder.partition("/")
         found = [name for name in self._names() if name.startswith(f"{encoder}/{prefix}")]
         spaces = [self._space(name) for name in found]
+        if not preset and not prefix:  # what was made for training only is never meant by the bare name
+            spaces = [space for space in spaces if AUGMENTED_OF not in space.spec.recipe] or spaces
         return [space for space in spaces if not preset or preset in _labels(space.spec.preset)]
 
     def _miss(self, which: FeatureSpec | str) -> str:

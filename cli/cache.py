@@ -13,6 +13,7 @@ import click
 
 from emo.cli.cache_export import export_group
 from emo.cli.cache_import import import_group
+from emo.cli.cache_map import feature_map
 from emo.cli.cache_options import (
     DEFAULT_CACHE,
     EXIT_DAMAGED,
@@ -185,5 +186,19 @@ def _tell(found: Verification, turn: int) -> None:
         click.echo(f"{found.share:.1%} of the records read: turn {turn}")
 
 
-for _verb in (card, diff, export_group, forget, gc, import_group, merge, privacy, pull, push, rights, seal):
+for _verb in (
+    card,
+    diff,
+    export_group,
+    feature_map,
+    forget,
+    gc,
+    import_group,
+    merge,
+    privacy,
+    pull,
+    push,
+    rights,
+    seal,
+):
     cache.add_command(_verb)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from emo.cli.console import Voice, print_json, voice
+from emo.errors import ConfigError
 
 if TYPE_CHECKING:
     from emo.config.cache import Durability
@@ -42,6 +43,12 @@ MOST_LISTED = 20
 @click.option(
     "--cache", type=click.Path(), default="features.zarr", show_default=True, help="The feature store."
 )
+@click.option("--views", default="", help="Augmented views for training too: noise@10dB,flip.")
+@click.option(
+    "--faces",
+    default="",
+    help="Which faces: policy=largest|central|active|listener, sampling=onset-apex-offset:16, margin=, ...",
+)
 @click.option("--jobs", type=int, default=0, show_default=True, help="Decoding processes; 0 is one a core.")
 @click.option(
     "--durability", type=click.Choice(["none", "batch", "record"]), default="batch", show_default=True
@@ -71,6 +78,8 @@ def extract(
     preset: str,
     layers: str,
     cache: str,
+    views: str,
+    faces: str,
     jobs: int,
     durability: Durability,
     retry_failed: bool,
@@ -92,6 +101,8 @@ def extract(
     emo extract manifest.jsonl --encoder videomae --preset paper
     emo extract clips/ --encoder hubert@paper+merbench,eva@paper+pool64
     emo extract clips/ --encoder wavlm@large --layers 6,9,12
+    emo extract clips/ --encoder mae --faces policy=active,sampling=onset-apex-offset:16
+    emo extract clips/ --encoder hubert,mae --views noise@10dB,flip
     """
     from emo.pipeline.extract import extract as run
     from emo.rights import load_rights
@@ -104,6 +115,8 @@ def extract(
             cache,
             preset=preset,
             layers=_layers(layers),
+            views=[name.strip() for name in views.split(",") if name.strip()],
+            faces=_settings(faces),
             jobs=jobs,
             retry_failed=retry_failed,
             redo=redo,
@@ -144,9 +157,22 @@ def _layers(told: str) -> tuple[int, ...]:
         raise click.UsageError(f"--layers takes numbers such as 6,9,12, not {told!r}.") from None
 
 
+def _settings(given: str) -> dict[str, str]:
+    items = [item.strip() for item in given.split(",") if item.strip()]
+    if wrong := [item for item in items if "=" not in item]:
+        raise ConfigError(*(f"--faces {item}: not NAME=VALUE, such as policy=active." for item in wrong))
+    return dict(item.split("=", 1) for item in items)
+
+
 def _show_plan(speaker: Voice, plan: ExtractPlan, preset: str) -> None:
+    augmented = [part.encoder.spec.preset for part in plan.parts if "parent" in part.encoder.spec.recipe]
+    spaces = f"{len(plan.parts) - len(augmented)} encoders ({_presets(plan, preset)})"
+    if augmented:
+        spaces = f"({spaces} + {len(augmented)} augmented views)"
+    for line in plan.notes:
+        speaker.note(line)
     speaker.note(
-        f"{len(plan.clips)} clips x {len(plan.parts)} encoders ({_presets(plan, preset)}): "
+        f"{len(plan.clips)} clips x {spaces}: "
         f"{plan.already} pairs stored, {len(plan.failed_before)} failed before, {plan.to_do} to do"
         f"{f', {plan.ignored} other files ignored' if plan.ignored else ''}"
     )

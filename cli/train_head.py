@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -52,6 +52,9 @@ DEFAULTS = HeadConfig()
 @click.option("--seed", type=int, default=DEFAULTS.seed, show_default=True)
 @click.option("--epochs", type=click.IntRange(1), default=DEFAULTS.epochs, show_default=True, help="At most.")
 @accept_option()
+@click.option(
+    "--augment", is_flag=True, help="Train on the augmented views in the cache too; never scored on them."
+)
 @click.option("--controls", is_flag=True, help="Also train on each feature alone and on shuffled features.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 @click.pass_context
@@ -67,6 +70,7 @@ def train_head(
     seed: int,
     epochs: int,
     accept: str | None,
+    augment: bool,
     controls: bool,
     as_json: bool,
 ) -> None:
@@ -85,12 +89,15 @@ def train_head(
         DEFAULTS, head=head, seed=seed, epochs=epochs, arrays={**DEFAULTS.arrays, **_arrays(arrays)}
     )
     clips, _ = clips_in(Path(manifest))
+    store = open_cache(Path(cache), accept_degraded=accept == DEGRADED)
+    spaces = spaces_named(store, features)
     with speaker.meter("train-head") as meter:
         run = run_head(
             clips,
-            spaces_named(open_cache(Path(cache), accept_degraded=accept == DEGRADED), features),
+            spaces,
             label_set(labels, clips),
             config,
+            augmented=_augmented(store, spaces) if augment else {},
             controls=controls,
             on_epoch=lambda metrics: meter.update(
                 metrics.epoch, epochs, f"validation F1 {metrics.val_weighted_f1:.3f}"
@@ -115,6 +122,17 @@ def spaces_named(cache: FeatureCache, names: str) -> dict[str, Space]:
         space.spec.encoder if encoders.count(space.spec.encoder) == 1 else name: space
         for name, space in spaces.items()
     }
+
+
+def _augmented(cache: FeatureCache, spaces: Mapping[str, Space]) -> dict[str, list[Space]]:
+    """The augmented spaces of each feature; ConfigError where there is none at all."""
+    found = {name: more for name, space in spaces.items() if (more := cache.augmented(space))}
+    if not found:
+        raise ConfigError(
+            f"{cache.path} has no augmented views of {', '.join(spaces)}. "
+            "Run: emo extract --views noise@10dB,flip"
+        )
+    return found
 
 
 def label_set(name: str, clips: Sequence[Clip]) -> tuple[str, ...]:
@@ -147,6 +165,8 @@ def _note(speaker: Voice, run: HeadRun, out: str) -> None:
     )
     if shared := splits.shared_speakers:
         speaker.note(f"{len(shared)} speakers are in both train and test: this is no score of new people.")
+    for name, views in run.augmented.items():
+        speaker.note(f"{name}: training also drew from {', '.join(views)}")
     if run.featureless:
         speaker.note(f"{run.featureless} clips have none of the features; they are answered with the prior.")
     if run.scored_split == "val":

@@ -27,6 +27,7 @@ VIDEO_SUFFIXES = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".flv", ".wmv
 MEDIA_SUFFIXES = frozenset({*VIDEO_SUFFIXES, ".wav", ".mp3", ".flac", ".m4a", ".aac", ".ogg"})
 STORES = (".zarr", ".journal")  # folders of features may lie among clips; they hold thousands of files
 MISTAKES_SHOWN = 20
+MOST_PEOPLE = 8  # as many as are followed in a clip
 
 
 def read_manifest(path: Path, *, encoding: str = "utf-8") -> list[Clip]:
@@ -34,8 +35,9 @@ def read_manifest(path: Path, *, encoding: str = "utf-8") -> list[Clip]:
 
     Columns are the fields of Clip; `path` is needed, others may be missing or empty; columns that mean
     nothing here are passed over. Relative paths start at the manifest's folder. A row without `clip_id`
-    is named by its path. ConfigError lists the rows that are wrong: ids that repeat, values that are no
-    numbers, column names a letter off, bytes that are not in `encoding`.
+    is named by its path, and `#1` and so on where it names a person. ConfigError lists the rows that are
+    wrong: ids that repeat, values that are no numbers, column names a letter off, bytes that are not in
+    `encoding`.
     """
     text = _decoded(path, encoding)
     rows = _csv_rows(path, text) if path.suffix.lower() == ".csv" else _json_rows(text)
@@ -176,6 +178,7 @@ def _clip(row: Mapping[str, Json], folder: Path) -> Clip:
     start, end = (_seconds(values.get(name), name, mistakes) for name in ("start", "end"))
     if start is not None and end is not None and end <= start:
         mistakes.append(f"end {end} is not after start {start}.")
+    person = _person(values.get("person"), mistakes)
     path = values.get("path", "")
     if not path or "\0" in path:
         mistakes.append("path is missing. Name the media file.")
@@ -183,7 +186,8 @@ def _clip(row: Mapping[str, Json], folder: Path) -> Clip:
         raise ConfigError(*mistakes)
     au_path = values.get("au_path")
     return Clip(
-        clip_id=values.get("clip_id") or Path(path).with_suffix("").as_posix(),
+        clip_id=values.get("clip_id")
+        or Path(path).with_suffix("").as_posix() + (f"#{person}" * bool(person)),
         path=folder / path,
         start=start,
         end=end,
@@ -192,6 +196,7 @@ def _clip(row: Mapping[str, Json], folder: Path) -> Clip:
         speaker=values.get("speaker") or None,
         split=values.get("split") or None,
         au_path=folder / au_path if au_path else None,
+        person=person,
     )
 
 
@@ -203,6 +208,15 @@ def _letters_off(names: tuple[str, ...]) -> tuple[str, ...]:
         for name in names
         if name not in COLUMNS and (close := get_close_matches(name, COLUMNS, n=1, cutoff=0.75))
     )
+
+
+def _person(value: str | None, mistakes: list[str]) -> int | None:
+    if not value:
+        return None
+    if value.isascii() and value.isdigit() and 1 <= int(value) <= MOST_PEOPLE:
+        return int(value)
+    mistakes.append(f"person is {value!r}, not a number from 1 (the leftmost) to {MOST_PEOPLE}.")
+    return None
 
 
 def _seconds(value: str | None, name: str, mistakes: list[str]) -> float | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +16,8 @@ from emo.canonical import Json
 from emo.extractors.detector import Box, detect
 from emo.extractors.pictures import Picture
 from emo.extractors.sampling import spread
-from emo.views import FacesView
+from emo.views import FacePolicy, FacesView
 
-Policy = Literal["largest", "central"]
 Look: TypeAlias = "tuple[float, list[Box]]"  # when, and the faces that were there, in full-size pixels
 
 SAME_FACE = 0.2  # overlap with the last box from which on a face counts as the one followed
@@ -48,6 +47,8 @@ class Track:
         return {
             "policy": view.policy,
             "box": view.box,
+            "margin": view.margin,
+            "alignment": "none",
             "looks": self.looks,
             "no_face_share": round(1 - len(self.times) / self.looks, 4),
             "several_share": round(self.several / self.looks, 4),
@@ -77,7 +78,7 @@ class FaceFinder:
         return follow(looks, view.policy, chosen[0].size) if chosen else None
 
 
-def follow(looks: Sequence[Look], policy: Policy, size: tuple[int, int]) -> Track | None:
+def follow(looks: Sequence[Look], policy: FacePolicy, size: tuple[int, int]) -> Track | None:
     """The face that `policy` picks where it is first seen, followed by overlap; None where nobody is seen.
 
     Where the followed face is lost (its box overlaps no face any more) the policy picks anew.
@@ -95,7 +96,7 @@ def follow(looks: Sequence[Look], policy: Policy, size: tuple[int, int]) -> Trac
     return Track(times=np.array(times), boxes=edges, looks=len(looks), several=several)
 
 
-def continued(faces: Sequence[Box], last: Box | None, policy: Policy, size: tuple[int, int]) -> Box:
+def continued(faces: Sequence[Box], last: Box | None, policy: FacePolicy, size: tuple[int, int]) -> Box:
     """The face that goes on from `last`, or the one that `policy` picks."""
     if last is not None:
         nearest = max(faces, key=last.overlap)

@@ -15,7 +15,15 @@ from emo.extractors.audio import Sound
 from emo.extractors.container import Media, open_media
 from emo.extractors.decode import Kind, Pass
 from emo.extractors.faces import FaceFinder
-from emo.extractors.visual import AllFaces, ChosenFrame, SampledFaces, Scene, VisualRequest
+from emo.extractors.people import watch_people
+from emo.extractors.visual import (
+    AllFaces,
+    ChosenFrame,
+    SampledFaces,
+    Scene,
+    VisualRequest,
+    follows_people,
+)
 from emo.views import AudioView, FacesView, FrameView, MediaView, View, ViewData, ViewProblem
 
 ReadViews: TypeAlias = "dict[View, ViewData | ViewProblem]"
@@ -24,26 +32,29 @@ ReadViews: TypeAlias = "dict[View, ViewData | ViewProblem]"
 def read_views(
     clip: Clip, views: Collection[MediaView], limits: MediaLimits = DEFAULTS, *, data: bytes | None = None
 ) -> ReadViews:
-    """Every view of a clip, or why it could not be had; the file is opened and decoded once, in this process.
+    """Every view of a clip's media, or why it could not be had, in this process.
 
-    For files that are not trusted there is `emo.extractors.reading`. `data` are the media's bytes where there
-    is no file. Statuses: failed:unreadable, failed:outside_root, failed:too_large, failed:too_long,
+    The file is opened and decoded once, and once before where everybody in it has to be followed. For files
+    that are not trusted there is `emo.extractors.reading`. `data` are the media's bytes where there is no
+    file. Statuses: failed:unreadable, failed:outside_root, failed:too_large, failed:too_long,
     failed:no_frames, failed:nonfinite, failed:bad_au_file, missing:no_audio, missing:no_video,
-    missing:no_face. Damaged but readable media gives data with `degraded` set. Raises ConfigError for a
-    sampling rule that is none.
+    missing:no_face, missing:no_person. Damaged but readable media gives data with `degraded` set. Raises
+    ConfigError for a sampling rule that is none.
     """
     try:
+        finder = FaceFinder()
+        people = watch_people(clip, limits, finder, data) if follows_people(clip, views) else None
         with open_media(clip, limits, data) as media:
-            return _read(clip, media, views, limits)
+            return _read(Scene(clip=clip, media=media, finder=finder, limits=limits, people=people), views)
     except MediaError as error:
         return dict.fromkeys(views, ViewProblem(status=error.status, reason=error.reason))
 
 
-def _read(clip: Clip, media: Media, views: Collection[MediaView], limits: MediaLimits) -> ReadViews:
+def _read(scene: Scene, views: Collection[MediaView]) -> ReadViews:
     found: ReadViews = {}
     sounds: dict[MediaView, Sound] = {}
     visuals: dict[MediaView, VisualRequest] = {}
-    scene = Scene(clip=clip, media=media, finder=FaceFinder(), limits=limits)
+    media = scene.media
     for view in views:
         try:
             if isinstance(view, AudioView):

@@ -31,6 +31,22 @@ def au_peak(path: Path, cut: Span, frame_rate: float) -> float:
     Rows that OpenFace marks as unsuccessful do not count. Without a `timestamp` column the 1-based
     `frame` is divided by `frame_rate`. Raises MediaError failed:bad_au_file.
     """
+    best = max(_read(path, cut, frame_rate))
+    return -best[1]
+
+
+def au_course(path: Path, cut: Span, frame_rate: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Times (n,) and summed AU intensities (n,) of the usable rows, in order of time, read as by `au_peak`.
+
+    Raises MediaError failed:bad_au_file.
+    """
+    found = sorted((-time, strength) for strength, time in _read(path, cut, frame_rate))
+    times, strengths = np.array(found, dtype=np.float64).T
+    return times, strengths
+
+
+def _read(path: Path, cut: Span, frame_rate: float) -> list[tuple[float, float]]:
+    """(sum of intensities, minus the time) of each usable row, at least one."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as stream:
             rows = [
@@ -41,12 +57,12 @@ def au_peak(path: Path, cut: Span, frame_rate: float) -> float:
                 }
                 for row in csv.DictReader(stream)
             ]
-        best = max(_strengths(rows, cut, frame_rate), default=None)
+        found = _strengths(rows, cut, frame_rate)
     except (OSError, ValueError, csv.Error) as error:
         raise MediaError(BAD, f"{path.name}: {error}") from error
-    if best is None:
+    if not found:
         raise MediaError(BAD, f"{path.name} has no usable row with AUxx_r columns in this cut")
-    return -best[1]
+    return found
 
 
 def change_peak(faces: NDArray[np.uint8]) -> int:

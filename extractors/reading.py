@@ -19,6 +19,7 @@ from typing import Any, Generic, TypeVar
 from emo.canonical import Json
 from emo.clip import Clip
 from emo.config.extract import DEFAULTS, MediaLimits
+from emo.extractors.augment import plain, with_augmented
 from emo.extractors.media import ReadViews, read_views
 from emo.extractors.wire import answer_of, order_of, read_answer, read_order
 from emo.extractors.words import read_texts
@@ -58,7 +59,8 @@ class Reading(Generic[Key]):
 def read_views_limited(
     clip: Clip, views: Collection[View], limits: MediaLimits = DEFAULTS, *, data: bytes | None = None
 ) -> ReadViews:
-    """As `read_views`, in a worker process with limits on memory, time, files and network; texts too.
+    """As `read_views`, in a worker process with limits on memory, time, files and network; texts and augmented
+    views too.
 
     Statuses beyond its own: failed:timeout, failed:out_of_memory, failed:crashed, missing:no_text. `data` are
     the media's bytes where there is no file; the clip's path then only names them.
@@ -115,7 +117,8 @@ def _reading(asked: Asked[Key], limits: MediaLimits) -> Reading[Key]:
 
 def _read(clip: Clip, views: Collection[View], limits: MediaLimits, data: bytes | None) -> ReadViews:
     chosen = _of_media(views)
-    return read_texts(clip, views) | (_read_media(clip, chosen, limits, data) if chosen else {})
+    found = read_texts(clip, views) | (_read_media(clip, chosen, limits, data) if chosen else {})
+    return with_augmented(found, [*views], clip.clip_id)
 
 
 def _read_media(
@@ -138,10 +141,11 @@ def _bytes_held(ahead: Iterable[Future[Any]]) -> int:
 
 
 def _of_media(views: Collection[View]) -> list[MediaView]:
-    return sorted((view for view in views if not isinstance(view, TextView)), key=repr)
+    plain_ones = {plain(view) for view in views}
+    return sorted((view for view in plain_ones if not isinstance(view, TextView)), key=repr)
 
 
-def _looks_for_faces(views: Collection[View]) -> bool:
+def _looks_for_faces(views: Collection[MediaView]) -> bool:
     return any(
         isinstance(view, FacesView) or (isinstance(view, FrameView) and view.choice == "peak")
         for view in views

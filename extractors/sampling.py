@@ -7,22 +7,28 @@ import re
 from emo.errors import ConfigError
 
 ALL = "all"
+EXPRESSIVE = "onset-apex-offset"
 
 
 def moment_count(rule: str) -> int | None:
     """How many moments a sampling rule asks for; None for `all`.
 
-    Raises ConfigError where the rule is none of `uniform:N`, `segments:KxM`, `all`.
+    Raises ConfigError where the rule is none of `uniform:N`, `segments:KxM`, `onset-apex-offset:N`, `all`.
     """
     if rule == ALL:
         return None
-    uniform = re.fullmatch(r"uniform:([1-9]\d*)", rule)
+    uniform = re.fullmatch(rf"(?:uniform|{EXPRESSIVE}):([1-9]\d*)", rule)
     segments = re.fullmatch(r"segments:([1-9]\d*)x([1-9]\d*)", rule)
     if uniform:
         return int(uniform[1])
     if segments:
         return int(segments[1]) * int(segments[2])
-    raise ConfigError(f"Unknown sampling {rule!r}. Known: uniform:N, segments:KxM, all.")
+    raise ConfigError(f"Unknown sampling {rule!r}. Known: uniform:N, segments:KxM, {EXPRESSIVE}:N, all.")
+
+
+def expressive(rule: str) -> bool:
+    """Whether the rule's moments depend on what the face shows."""
+    return rule.partition(":")[0] == EXPRESSIVE
 
 
 def moments(rule: str, start: float, end: float) -> list[float]:
@@ -32,8 +38,8 @@ def moments(rule: str, start: float, end: float) -> list[float]:
     K x M equal parts, so `segments:8x2` and `uniform:16` agree.
     """
     count = moment_count(rule)
-    if count is None:
-        raise ConfigError("The sampling `all` has no moments of its own.")
+    if count is None or expressive(rule):
+        raise ConfigError(f"The sampling {rule!r} has no moments of its own.")
     part = (end - start) / count
     return [start + (index + 0.5) * part for index in range(count)]
 

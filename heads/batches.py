@@ -137,3 +137,24 @@ def drop_modalities(
     kept |= present & survivor & ~kept.any(dim=1, keepdim=True)
     masks = {name: kept[:, column].to(batch.masks[name].device) for column, name in enumerate(batch.names)}
     return replace(batch, masks=masks)
+
+
+def sample_views(
+    batch: FeatureBatch, augmented: Sequence[FeatureBatch], generator: torch.Generator
+) -> FeatureBatch:
+    """Each feature of each clip from the batch or from one of its augmented versions, all equally likely.
+
+    `augmented` are of the same clips, each with some of the features; where one lacks a clip the plain
+    feature stays. Masks are the batch's own. `generator` lives on the CPU.
+    """
+    values = dict(batch.values)
+    for name in batch.names:
+        versions = [one for one in augmented if name in one.values]
+        if not versions:
+            continue
+        draw = torch.randint(len(versions) + 1, (len(batch),), generator=generator)
+        for number, version in enumerate(versions, start=1):
+            taken = (draw == number).to(values[name].device) & version.masks[name]
+            shape = (-1, *[1] * (values[name].dim() - 1))
+            values[name] = torch.where(taken.view(shape), version.values[name], values[name])
+    return batch.with_values(values)

@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
@@ -33,6 +34,7 @@ class HeadRun:
 
     `alone` are heads trained on one feature each and `shuffled` one trained on features that were shuffled
     between clips; both are empty where no controls were asked for.
+    `augmented` names, by feature, the augmented views that training drew from beside the plain one.
     `calibration_error` is that of the head's probabilities. `featureless` clips had no feature at all.
     """
 
@@ -46,6 +48,7 @@ class HeadRun:
     featureless: int
     alone: Mapping[str, Scored] = field(default_factory=dict)
     shuffled: Scored | None = None
+    augmented: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def results(self) -> list[Result]:
         """Lines of a results table: the head, its controls, and the majority class."""
@@ -77,6 +80,7 @@ class HeadRun:
             "majority_weighted_f1": self.majority.weighted_f1,
             "alone": {name: one.to_json() for name, one in self.alone.items()},
             "shuffled": self.shuffled.to_json() if self.shuffled else None,
+            "augmented": {name: list(views) for name, views in self.augmented.items()},
             "seed": self.trained.config.seed,
             "commit": self.trained.commit,
         }
@@ -88,12 +92,15 @@ def run_head(
     labels: Sequence[str],
     config: HeadConfig,
     *,
+    augmented: Mapping[str, Sequence[FeatureSpace]] = MappingProxyType({}),
     controls: bool = False,
     on_epoch: Callable[[EpochMetrics], None] | None = None,
 ) -> HeadRun:
     """Train on the clips' train split, choose on val, score once on test.
 
-    `spaces` is by feature name. Raises what `split_clips`, `load_features` and `train_head` raise.
+    `spaces` is by feature name; `augmented` gives further spaces of a feature that training samples and
+    nothing else reads; the controls are trained without them. Raises what `split_clips`, `load_features`
+    and `train_head` raise.
     """
     splits = split_clips(clips, val_share=config.val_share, seed=config.seed)
     scored_split, scored = ("test", splits.test) if splits.test else ("val", splits.val)
@@ -102,7 +109,8 @@ def run_head(
         load_features(spaces, [clip.clip_id for clip in part], arrays)
         for part in (splits.train, splits.val, scored)
     ]
-    trained = _train(batches, splits, labels, config, on_epoch)
+    versions = _augmented(augmented, splits.train, arrays)
+    trained = _train(batches, splits, labels, config, on_epoch, versions)
     truth = _labels(scored)
     predicted = trained.predict(batches[2])
     alone, control = {}, None
@@ -120,6 +128,7 @@ def run_head(
         featureless=sum(_featureless(batch) for batch in (batches if splits.test else batches[:2])),
         alone=alone,
         shuffled=control,
+        augmented={name: [space.spec.preset for space in more] for name, more in augmented.items()},
     )
 
 
@@ -171,10 +180,30 @@ def _train(
     labels: Sequence[str],
     config: HeadConfig,
     on_epoch: Callable[[EpochMetrics], None] | None = None,
+    augmented: Sequence[FeatureBatch] = (),
 ) -> TrainedHead:
     return train_head(
-        batches[0], _labels(splits.train), batches[1], _labels(splits.val), labels, config, on_epoch=on_epoch
+        batches[0],
+        _labels(splits.train),
+        batches[1],
+        _labels(splits.val),
+        labels,
+        config,
+        augmented=augmented,
+        on_epoch=on_epoch,
     )
+
+
+def _augmented(
+    spaces: Mapping[str, Sequence[FeatureSpace]], clips: Sequence[Clip], arrays: Mapping[str, str]
+) -> list[FeatureBatch]:
+    """One batch of the training clips for each augmented space; a clip that it lacks is masked there."""
+    ids = [clip.clip_id for clip in clips]
+    return [
+        load_features({name: space}, ids, arrays, missing_ok=True)
+        for name, more in spaces.items()
+        for space in more
+    ]
 
 
 def _scored(clips: Sequence[Clip], predicted: Sequence[str], labels: Sequence[str], seed: int) -> Scored:

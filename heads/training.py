@@ -19,7 +19,7 @@ from torch.nn import functional
 from emo.config.heads import HeadConfig
 from emo.errors import ConfigError, NonFiniteLoss
 from emo.evaluation.metrics import classification_scores
-from emo.heads.batches import FeatureBatch, drop_modalities
+from emo.heads.batches import FeatureBatch, drop_modalities, sample_views
 from emo.heads.models import make_head
 from emo.heads.provenance import code_commit
 from emo.heads.standardise import Standardiser
@@ -36,23 +36,27 @@ def train_head(
     labels: Sequence[str],
     config: HeadConfig,
     *,
+    augmented: Sequence[FeatureBatch] = (),
     on_epoch: Callable[[EpochMetrics], None] | None = None,
     device: str = "cpu",
 ) -> TrainedHead:
     """A head trained on `train`, of the epoch that `val` liked best.
 
-    `labels` are the classes in the order of the logits. The global random state is left as it was.
-    NonFiniteLoss before a step on NaN or Inf; ConfigError for labels outside `labels` or empty splits.
+    `augmented` are augmented versions of some features of the training clips; a step draws for each feature
+    of each clip which version it sees. Nothing is ever validated on them. `labels` are the classes in the
+    order of the logits. The global random state is left as it was. NonFiniteLoss before a step on NaN or
+    Inf; ConfigError for labels outside `labels` or empty splits.
     """
     if not len(train) or not len(val):
         raise ConfigError(f"{len(train)} training and {len(val)} validation clips. Both splits need some.")
     standardiser = Standardiser.fit(train)
     train_set = _Split.of(standardiser(train), train_labels, labels, device)
+    versions = [standardiser(_of(train, one)).to(device) for one in augmented]
     val_set = _Split.of(standardiser(val.only(train.names)), val_labels, labels, device)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         model = make_head(config.head, train.dims, len(labels), **config.options).to(device)
-        run = _Run(model, train_set, val_set, tuple(labels), config)
+        run = _Run(model, train_set, val_set, tuple(labels), config, versions)
         run.fit(on_epoch)
     return TrainedHead(
         model=model.cpu().eval(),
@@ -80,15 +84,31 @@ class _Split:
         return cls(batch.to(device), list(names), label_indices(names, labels).to(device))
 
 
+def _of(train: FeatureBatch, augmented: FeatureBatch) -> FeatureBatch:
+    """What of `augmented` is a version of a feature of `train`; ConfigError where it is of other clips."""
+    if augmented.clip_ids != train.clip_ids:
+        raise ConfigError(
+            "augmented features are of other clips than the plain ones. Give the same, in order."
+        )
+    return augmented.only([name for name in augmented.names if name in train.values])
+
+
 class _Run:
     """One training run: the optimiser, what each epoch gave, and the best state so far."""
 
     def __init__(
-        self, model: nn.Module, train: _Split, val: _Split, labels: tuple[str, ...], config: HeadConfig
+        self,
+        model: nn.Module,
+        train: _Split,
+        val: _Split,
+        labels: tuple[str, ...],
+        config: HeadConfig,
+        augmented: Sequence[FeatureBatch] = (),
     ) -> None:
         self.history: list[EpochMetrics] = []
         self.best_epoch = 0
         self._model, self._train, self._val, self._labels, self._config = model, train, val, labels, config
+        self._augmented = augmented
         self._generator = torch.Generator().manual_seed(config.seed)
         self._class_weights = class_weights(train.targets, len(labels)) if config.class_balanced else None
         self._best: tuple[float, float] | None = None
@@ -112,9 +132,11 @@ class _Run:
         total = 0.0
         order = torch.randperm(len(self._train.batch), generator=self._generator)
         for rows in torch.split(order, self._config.batch_size):
-            batch = drop_modalities(
-                self._train.batch.take(rows), self._config.modality_dropout, self._generator
-            )
+            batch = self._train.batch.take(rows)
+            if self._augmented:
+                versions = [one.take(rows) for one in self._augmented]
+                batch = sample_views(batch, versions, self._generator)
+            batch = drop_modalities(batch, self._config.modality_dropout, self._generator)
             loss = self._loss(self._model(batch), self._train.targets[rows.to(self._train.targets.device)])
             self._step(loss, epoch)
             total += loss.item() * len(rows)

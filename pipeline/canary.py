@@ -18,10 +18,11 @@ from emo.cache import Space
 from emo.cache.canary import LARGEST_ERROR, LEAST_COSINE, difference
 from emo.errors import StaleCache
 from emo.extractors.audio import Sound
+from emo.extractors.augment import plain, with_augmented
 from emo.extractors.container import Span
 from emo.extractors.detector import Box
 from emo.extractors.faces import crop
-from emo.views import AudioView, Encoder, FacesView, TextView, View, ViewData
+from emo.views import AudioView, Encoder, FacesView, Plain, TextView, View, ViewData, ViewProblem
 
 SECONDS = 2.0
 RATE = 44_100
@@ -53,10 +54,12 @@ def check_canary(encoder: Encoder, space: Space) -> None:
 
 def canary_views(needs: Collection[View]) -> dict[View, ViewData]:
     """The views of the canary clip, the same everywhere."""
-    return {view: _view(view) for view in needs}
+    made: dict[View, ViewData | ViewProblem] = {plain(view): _view(plain(view)) for view in needs}
+    found = with_augmented(made, [*needs], "canary")
+    return {view: data for view, data in found.items() if isinstance(data, ViewData)}
 
 
-def _view(view: View) -> ViewData:
+def _view(view: Plain) -> ViewData:
     if isinstance(view, AudioView):
         return _heard(view)
     if isinstance(view, FacesView):

@@ -9,10 +9,11 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from emo.cache import Elsewhere, SharedWork, SpaceWriter, Turn, Wanted, open_cache
@@ -27,10 +28,10 @@ from emo.extractors import make_encoder
 from emo.extractors.reading import Asked, Reading, read_ahead
 from emo.extractors.weights import rehash_weights
 from emo.pipeline.canary import check_canary
-from emo.pipeline.plan import EncoderPlan, ExtractPlan, Failure, make_plan
+from emo.pipeline.plan import EncoderPlan, ExtractPlan, Failure, augmented_too, make_plan, with_faces
 from emo.records import OK, FeatureSink, Record, usable
 from emo.rights import DataRights
-from emo.views import View, ViewData, ViewProblem
+from emo.views import Encoder, FacesView, View, ViewData, ViewProblem
 
 logger = logging.getLogger(__name__)
 
@@ -71,6 +72,8 @@ def extract(
     *,
     preset: str = "base",
     layers: Sequence[int] = (),
+    views: Sequence[str] = (),
+    faces: Mapping[str, str] = MappingProxyType({}),
     jobs: int = 0,
     retry_failed: bool = False,
     redo: bool = False,
@@ -87,6 +90,8 @@ def extract(
 
     `clips` is a folder, a media file, a manifest or a list of Clip; `encoders` are names such as `hubert` or
     `hubert@merbench`, of `preset` where they name none; `layers` asks each for one feature a layer;
+    `views` are augmented views for training, such as `noise@10dB` and `flip`, stored beside the plain ones;
+    `faces` changes which faces encoders look at, such as `{"policy": "active"}`.
     `jobs` is the number of decoding processes (0: one a core); `limits` is what a file may claim and cost.
     `rehash` reads media and weights again that look unchanged. `rights` says what data the clips are of; the
     cache keeps it, and without it what the cache says already goes for these clips too. `dry_run` stops
@@ -103,6 +108,8 @@ def extract(
         preset,
         rehash,
         layers,
+        views,
+        faces,
         retry_failed=retry_failed,
         redo=redo,
         replace_changed=replace_changed,
@@ -126,6 +133,8 @@ def _planned(
     preset: str,
     rehash: bool,
     layers: Sequence[int],
+    views: Sequence[str],
+    faces: Mapping[str, str],
     **choices: Any,
 ) -> ExtractPlan:
     """What there is to do; `choices` as `make_plan` takes them."""
@@ -137,8 +146,18 @@ def _planned(
     if rehash:
         rehash_weights()
     files = StatCache(Path(f"{os.fspath(cache)}.journal") / "media-digests.jsonl", rehash=rehash)
-    made = [make_encoder(name, preset=preset, layers=layers) for name in encoders]
-    return make_plan(chosen, made, store, files, ignored=ignored, **choices)
+    made, notes = augmented_too([_made(name, preset, layers, faces) for name in encoders], views)
+    plan = make_plan(chosen, made, store, files, ignored=ignored, **choices)
+    return replace(plan, notes=tuple(notes))
+
+
+def _made(name: str, preset: str, layers: Sequence[int], faces: Mapping[str, str]) -> Encoder:
+    """The encoder, looking at other faces than its preset's where it looks at faces."""
+    encoder = make_encoder(name, preset=preset, layers=layers)
+    usual = next((view for view in encoder.needs if isinstance(view, FacesView)), None)
+    if not faces or usual is None:
+        return encoder
+    return make_encoder(name, preset=preset, layers=layers, faces=with_faces(usual, faces))
 
 
 def _counted(

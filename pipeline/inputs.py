@@ -15,8 +15,10 @@ from emo.canonical import Json, canonical_json
 from emo.clip import Clip
 from emo.config.extract import DEFAULTS, MediaLimits
 from emo.digests import StatCache
+from emo.extractors.augment import plain
+from emo.extractors.sampling import expressive
 from emo.records import NO_INPUT
-from emo.views import FrameView, TextView, View
+from emo.views import FacesView, FrameView, Plain, TextView, View
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,14 +28,25 @@ class _Reads:
     media: bool
     text: bool
     units: bool
+    person: bool
 
     @classmethod
     def of(cls, needs: Collection[View]) -> _Reads:
+        views = [plain(view) for view in needs]
         return cls(
-            media=any(not isinstance(view, TextView) for view in needs),
-            text=any(isinstance(view, TextView) for view in needs),
-            units=any(isinstance(view, FrameView) and view.choice == "peak" for view in needs),
+            media=any(not isinstance(view, TextView) for view in views),
+            text=any(isinstance(view, TextView) for view in views),
+            units=any(_is_peak(view) or _is_expressive(view) for view in views),
+            person=any(_is_peak(view) or isinstance(view, FacesView) for view in views),
         )
+
+
+def _is_peak(view: Plain) -> bool:
+    return isinstance(view, FrameView) and view.choice == "peak"
+
+
+def _is_expressive(view: Plain) -> bool:
+    return isinstance(view, FacesView) and expressive(view.sampling)
 
 
 class InputDigests:
@@ -47,7 +60,7 @@ class InputDigests:
 
     def of(self, needs: Collection[View]) -> dict[str, bytes]:
         """SHA-256 (32 bytes) by clip id over the parts of the clip that `needs` depend on: media digest and
-        cut, the text, the action-unit file's digest for a peak frame.
+        cut, the person, the text, the action-unit file's digest where frames are chosen by it.
 
         All zeros where the media cannot or may not be read: there is nothing that could be fresh.
         """
@@ -59,7 +72,8 @@ class InputDigests:
     def _digest(self, clip: Clip, reads: _Reads) -> bytes:
         parts: dict[str, Json] = {"text": clip.text} if reads.text else {}
         if reads.media:
-            parts |= {"media": self._file(clip.path), "start": clip.start, "end": clip.end, "region": None}
+            region = f"#{clip.person}" if reads.person and clip.person is not None else None
+            parts |= {"media": self._file(clip.path), "start": clip.start, "end": clip.end, "region": region}
         if reads.units and clip.au_path is not None:
             parts["au"] = self._file(clip.au_path)
         if parts.get("media", "") is None or parts.get("au", "") is None:

@@ -5,8 +5,8 @@ Making a plan decodes nothing, loads no weights and, on a full cache, reads no m
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 
 from emo.cache import FeatureCache, Space
 from emo.cache.freshness import Compared
@@ -14,10 +14,20 @@ from emo.clip import Clip
 from emo.config.extract import DEFAULTS, MediaLimits
 from emo.digests import StatCache
 from emo.errors import ConfigError
+from emo.extractors.augment import Augmented, parse_augmentation
+from emo.extractors.sampling import moment_count
 from emo.pipeline.inputs import InputDigests
 from emo.records import usable
-from emo.views import Encoder
+from emo.views import Encoder, FacesView
 
+FACE_SETTINGS: dict[str, tuple[str, ...] | type[str] | type[float] | type[int]] = {
+    "policy": ("largest", "central", "active", "listener"),
+    "sampling": str,
+    "box": ("tracked", "median"),
+    "margin": float,
+    "detect": int,
+}
+MOST_MARGIN = 2.0
 MOST_REPLACED = 0.05  # share of stored ids whose media may change before a run stops and asks
 
 
@@ -45,7 +55,8 @@ class EncoderPlan:
 class ExtractPlan:
     """Every pair of a run, sorted into to do, stored already, and failed before.
 
-    `ignored` counts the files of the folder that are no media.
+    `ignored` counts the files of the folder that are no media. `notes` are lines for people: what was left
+    out and what does not fit.
     """
 
     clips: Sequence[Clip]
@@ -53,6 +64,7 @@ class ExtractPlan:
     already: int
     failed_before: Sequence[Failure] = field(default_factory=tuple)
     ignored: int = 0
+    notes: tuple[str, ...] = ()
 
     @property
     def pairs(self) -> int:
@@ -63,6 +75,49 @@ class ExtractPlan:
     def to_do(self) -> int:
         """How many pairs have to be encoded."""
         return sum(len(part.to_do) for part in self.parts)
+
+
+def with_faces(view: FacesView, settings: Mapping[str, str]) -> FacesView:
+    """The view with other settings, as text: policy, sampling, box, margin, detect.
+
+    ConfigError where a setting is unknown, or a sampling takes another number of frames than the view's.
+    """
+    changed = asdict(view)
+    for name, value in settings.items():
+        known = FACE_SETTINGS.get(name)
+        if known is None or (isinstance(known, tuple) and value not in known):
+            what = f"{name}={value}" if known else name
+            choices = " | ".join(known) if isinstance(known, tuple) else ", ".join(FACE_SETTINGS)
+            raise ConfigError(f"faces: unknown {what!r}. Known: {choices}.")
+        try:
+            changed[name] = value if isinstance(known, tuple) or known is str else known(value)
+        except ValueError as error:
+            raise ConfigError(f"faces: {name}={value} is no number.") from error
+    made = FacesView(**changed)
+    if not (0 <= made.margin <= MOST_MARGIN and made.detect >= 0):
+        raise ConfigError(f"faces: margin is 0 to {MOST_MARGIN:g} and detect 0 or more.")
+    before, after = moment_count(view.sampling), moment_count(made.sampling)
+    if before is not None and before != after:
+        raise ConfigError(f"faces: {made.sampling} is not of {before} frames, as the encoder reads.")
+    return made
+
+
+def augmented_too(encoders: Sequence[Encoder], names: Sequence[str]) -> tuple[list[Encoder], list[str]]:
+    """The encoders, each followed by its augmented versions, and a note for each that would change nothing.
+
+    ConfigError for an augmentation that is none.
+    """
+    augmentations = {str(one): one for one in map(parse_augmentation, names)}.values()
+    found: list[Encoder] = []
+    notes = []
+    for encoder in encoders:
+        found.append(encoder)
+        for augmentation in augmentations:
+            if any(augmentation.changes(view) for view in encoder.needs):
+                found.append(Augmented(encoder, augmentation))
+            else:
+                notes.append(f"{encoder.spec.encoder} reads nothing that {augmentation} changes: left out.")
+    return found, notes
 
 
 def make_plan(

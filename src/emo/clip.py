@@ -20,7 +20,8 @@ class Clip:
     """One clip of one person. `clip_id` is data and never becomes a path.
 
     `start` and `end` cut the media file, in seconds from its first timestamp; None is the file's own.
-    `au_path` is an OpenFace-style action-unit CSV, where there is one.
+    `au_path` is an OpenFace-style action-unit CSV, where there is one. `person` is whose face counts where
+    there are several: 1 is the leftmost; None leaves it to the view's policy.
     """
 
     clip_id: str
@@ -32,6 +33,7 @@ class Clip:
     speaker: str | None = None
     split: str | None = None
     au_path: Path | None = None
+    person: int | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "clip_id", normal_id(self.clip_id))

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from emo.records import Array, why_unusable
 from emo.spec import FeatureSpec
-from emo.views import AudioView, Encoder, FacesView, TextView, View, ViewData, Views
+from emo.views import AudioView, AugmentedView, Encoder, FacesView, TextView, View, ViewData, Views
 
 FRAME_RATE = 25
 SOUND_RATE = 16_000
@@ -112,6 +112,8 @@ def assert_same_arrays(expected: dict[str, Array], found: dict[str, Array]) -> N
 
 def noise_view(view: View, generator: np.random.Generator, seconds: float) -> ViewData:
     """A view of nothing in particular, of the right shape and type."""
+    if isinstance(view, AugmentedView):
+        view = view.of
     if isinstance(view, AudioView):
         sound = 0.1 * generator.standard_normal(int(seconds * view.rate))
         return ViewData(array=sound.astype(np.float32), times=np.zeros(1))

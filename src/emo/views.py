@@ -18,6 +18,7 @@ from emo.records import Array
 from emo.spec import FeatureSpec
 
 FrameChoice = Literal["first", "middle", "peak"]
+FacePolicy = Literal["largest", "central", "active", "listener"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,16 +33,20 @@ class FacesView:
     """Square face crops, uint8 RGB (F, size, size, 3).
 
     `sampling` is `uniform:N` (N moments, the middles of N equal parts), `segments:KxM` (M fixed moments
-    in each of K equal parts) or `all`. `box` is `tracked` (one box a frame) or `median` (one box a
-    clip). `policy` names the face to keep where there are several. `margin` widens the box, as a share
-    of its longer side. `detect` is at how many of the sampled moments the detector runs; boxes between
-    are interpolated; 0 is all of them.
+    in each of K equal parts), `onset-apex-offset:N` (N moments, first of all where expressions begin, are
+    largest and end) or `all`. `box` is `tracked` (one box a frame) or `median` (one box a clip).
+    `policy` names the face to keep where there are several: the `largest`, the most `central`, the one
+    whose mouth moves with the sound (`active`), or the largest of the others (`listener`). A clip that
+    names a person overrules it. `margin` widens the box, as a share of its longer side. `detect` is at how
+    many of the sampled moments the detector runs; boxes between are interpolated; 0 is all of them. Where
+    everybody in the clip has to be followed (`active`, `listener`, `onset-apex-offset`, a person named),
+    the file is read twice and `detect` decides nothing.
     """
 
     sampling: str = "uniform:16"
     size: int = 224
     box: Literal["tracked", "median"] = "tracked"
-    policy: Literal["largest", "central"] = "largest"
+    policy: FacePolicy = "largest"
     margin: float = 0.1
     detect: int = 0
 
@@ -63,7 +68,18 @@ class TextView:
 
 
 MediaView: TypeAlias = AudioView | FacesView | FrameView
-View: TypeAlias = MediaView | TextView
+
+
+@dataclass(frozen=True, slots=True)
+class AugmentedView:
+    """A view changed on purpose, for training only; `augment` as `emo.extractors.augment` writes it."""
+
+    of: MediaView
+    augment: str
+
+
+Plain: TypeAlias = MediaView | TextView
+View: TypeAlias = Plain | AugmentedView
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -156,3 +156,20 @@ def test_a_place_that_is_not_there_is_refused(tmp_path):
         clips_in(tmp_path / "nowhere")
     with pytest.raises(ConfigError, match="cannot be read"):
         read_manifest(Path(tmp_path / "none.jsonl"))
+
+
+def test_a_row_may_name_the_person_it_is_about(tmp_path):
+    path = tmp_path / "manifest.jsonl"
+    path.write_text('{"path": "a.mp4", "person": 1}\n{"path": "a.mp4", "person": "2"}\n{"path": "a.mp4"}\n')
+    clips = read_manifest(path)
+    assert [(clip.clip_id, clip.person) for clip in clips] == [("a#1", 1), ("a#2", 2), ("a", None)]
+    write_manifest(tmp_path / "again.jsonl", clips)
+    assert read_manifest(tmp_path / "again.jsonl") == clips
+
+
+@pytest.mark.parametrize("person", ["0", "9", "-1", "one", "1.5"])
+def test_a_person_that_is_no_small_number_is_refused(tmp_path, person):
+    path = tmp_path / "manifest.jsonl"
+    path.write_text(f'{{"path": "a.mp4", "person": "{person}"}}\n')
+    with pytest.raises(ConfigError, match="person is"):
+        read_manifest(path)

@@ -43,6 +43,11 @@ DECIDES_VALUES = {
     "extractors/tiny/__init__.py": "e4ed59ba9ed7ef5c",
     "extractors/videomae.py": "b24f72594d3ecf13",
     "extractors/visual.py": "ee1d892f844455ae",
+    "extractors/augment.py": "4ea6e6f9038cfd4a",
+    "extractors/onsets.py": "902c6fd8648fe007",
+    "extractors/people.py": "6ddca6b2f36edb4c",
+    "extractors/speaking.py": "cac95b9f784a667d",
+    "extractors/tracks.py": "45699cee4aadb042",
 }
 DECIDES_NONE = {
     "extractors/__init__.py": "names only",

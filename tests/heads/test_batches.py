@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emo.errors import ConfigError
-from emo.heads.batches import FeatureBatch, drop_modalities, shuffled
+from emo.heads.batches import FeatureBatch, drop_modalities, sample_views, shuffled
 from emo.heads.standardise import Standardiser
 
 DIMS = {"hubert": 5, "mae": 3}
@@ -100,3 +100,18 @@ def test_modality_dropout_by_feature_leaves_the_others_alone(kit):
         assert torch.equal(dropped.masks[name], batch.masks[name])
     others = torch.stack([batch.masks[name] for name in batch.names[1:]]).any(dim=0)
     assert torch.equal(dropped.masks[batch.names[0]], batch.masks[batch.names[0]] & ~others)
+
+
+def test_training_draws_each_version_of_a_feature_and_leaves_masks_and_other_features_alone():
+    rows = 400
+    ids = tuple(str(row) for row in range(rows))
+    ones = torch.ones(rows, dtype=torch.bool)
+    plain = FeatureBatch(ids, {"a": torch.zeros(rows, 2), "b": torch.zeros(rows, 2)}, {"a": ones, "b": ones})
+    there = ones.clone()
+    there[:100] = False
+    noisy = FeatureBatch(ids, {"a": torch.ones(rows, 2)}, {"a": there})
+    drawn = sample_views(plain, [noisy], torch.Generator().manual_seed(0))
+    assert not drawn.values["a"][:100].any()
+    assert 100 < int(drawn.values["a"][100:, 0].sum()) < 200
+    assert not drawn.values["b"].any()
+    assert drawn.masks == plain.masks

@@ -155,3 +155,46 @@ def test_the_public_names_do_the_same(folder, tmp_path):
     space = emo.open(tmp_path / "f.zarr")["eva"]
     layout = space.spec.arrays["tokens"]
     assert space["mute"].values.shape == (layout.tokens, layout.dim)
+
+
+def test_augmented_views_are_spaces_of_their_own_that_the_bare_name_does_not_mean(folder, tmp_path):
+    plans = []
+    run(folder, tmp_path / "f.zarr", views=["noise@10dB", "flip"], on_plan=plans.append)
+    cache = open_cache(tmp_path / "f.zarr")
+    plain, noisy = cache["hubert"], cache["hubert@tiny+noise@10dB"]
+    assert [space.name for space in cache.augmented(plain)] == [noisy.name]
+    assert sorted(plain) == sorted(noisy) == ["a", "b"]
+    assert not np.allclose(plain["a"].values, noisy["a"].values)
+    assert plain.info("a").input_sha256 == noisy.info("a").input_sha256
+    assert plans[0].notes == ("hubert reads nothing that flip changes: left out.",)
+    again = run(folder, tmp_path / "f.zarr", views=["noise@10dB"])
+    assert (again.stored, again.already) == (0, 4)
+
+
+def test_the_person_a_clip_names_is_part_of_its_input(folder, tmp_path):
+    clip = Clip(clip_id="a", path=folder / "a.mp4")
+    other = Clip(clip_id="a", path=folder / "a.mp4", person=1)
+    run([clip], tmp_path / "f.zarr", "mae")
+    assert run([other], tmp_path / "f.zarr", "mae").stored == 1
+    run([clip], tmp_path / "f.zarr", "hubert")
+    assert run([other], tmp_path / "f.zarr", "hubert").already == 1
+
+
+def test_faces_are_chosen_by_the_command_and_make_a_space_of_their_own(folder, tmp_path):
+    arguments = ["extract", str(folder / "a.mp4"), "-e", "mae,hubert", "--preset", "tiny", "--jobs", "1"]
+    arguments += ["--cache", str(tmp_path / "f.zarr")]
+    chosen = ["--faces", "policy=central,sampling=onset-apex-offset:16,margin=0.2"]
+    assert CliRunner().invoke(command, [*arguments, *chosen], catch_exceptions=False).exit_code == 0
+    space = open_cache(tmp_path / "f.zarr")["mae"]
+    assert space.spec.recipe["faces"]["policy"] == "central"
+    assert space.meta("a")["faces"]["course"] == "face_change"
+    assert space.meta("a")["faces"]["margin"] == 0.2
+
+
+@pytest.mark.parametrize(
+    "faces",
+    [{"polcy": "active"}, {"policy": "all"}, {"margin": "x"}, {"margin": "9"}, {"sampling": "uniform:4"}],
+)
+def test_faces_that_make_no_sense_are_refused(folder, tmp_path, faces):
+    with pytest.raises(ConfigError, match="faces: "):
+        run(folder, tmp_path / "f.zarr", "mae", faces=faces)

@@ -1,0 +1,143 @@
+"""Augmented views: a clip's sound with noise, its pictures mirrored; features of them are specs of their own.
+
+What is drawn depends on the clip's id and the augmentation alone, so a clip has one noisy version whoever
+makes it. For training only: nothing here is ever an input to an evaluation. Knows no storage.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emo.canonical import Json
+from emo.errors import ConfigError
+from emo.records import Array
+from emo.spec import FeatureSpec
+from emo.views import (
+    AudioView,
+    AugmentedView,
+    Encoder,
+    FacesView,
+    FrameView,
+    Plain,
+    View,
+    ViewData,
+    ViewProblem,
+    Views,
+)
+
+RECIPE_VERSION = 1
+LEAST_DB, MOST_DB = -20.0, 60.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Augmentation:
+    """`noise` at `decibels` of signal to noise, or `flip`."""
+
+    kind: Literal["noise", "flip"]
+    decibels: float = 0.0
+
+    def __str__(self) -> str:
+        return f"noise@{self.decibels:g}dB" if self.kind == "noise" else self.kind
+
+    def changes(self, view: View) -> bool:
+        """Whether the view is of what this changes: noise the sound, flip the pictures."""
+        return isinstance(view, AudioView if self.kind == "noise" else FacesView | FrameView)
+
+
+def parse_augmentation(name: str) -> Augmentation:
+    """The augmentation written as `noise@10dB` or `flip`; ConfigError where it is none."""
+    if name == "flip":
+        return Augmentation(kind="flip")
+    noise = re.fullmatch(r"noise@([+-]?\d+(?:\.\d+)?)dB", name)
+    if noise and LEAST_DB <= float(noise[1]) <= MOST_DB:
+        return Augmentation(kind="noise", decibels=float(noise[1]) + 0.0)
+    raise ConfigError(
+        f"unknown view {name!r}. Known: noise@<decibels>dB ({LEAST_DB:g} to {MOST_DB:g}), such as "
+        "noise@10dB, and flip."
+    )
+
+
+class Augmented:
+    """An encoder that sees augmented views; its spec names the augmentation and the parent's fingerprint.
+
+    ConfigError where the encoder reads nothing that the augmentation changes.
+    """
+
+    def __init__(self, parent: Encoder, augmentation: Augmentation) -> None:
+        name = str(augmentation)
+        self._parent = parent
+        self._views: dict[View, View] = {view: _view(view, augmentation) for view in parent.needs}
+        if self._views.keys() == set(self._views.values()):
+            raise ConfigError(f"{parent.spec.encoder} reads nothing that {name} changes.")
+        self.needs = frozenset(self._views.values())
+        self.spec: FeatureSpec = replace(
+            parent.spec,
+            recipe={
+                **parent.spec.recipe,
+                "augment": name,
+                "augment_version": RECIPE_VERSION,
+                "parent": parent.spec.fingerprint,
+            },
+            preset=f"{parent.spec.preset}+{name}",
+        )
+
+    def encode(self, batch: Sequence[Views]) -> list[dict[str, Array]]:
+        """As the parent, of the augmented views."""
+        return self._parent.encode([self._seen(views) for views in batch])
+
+    def times(self, views: Views) -> dict[str, Json]:
+        """As the parent's: an augmentation moves nothing in time."""
+        return self._parent.times(self._seen(views))
+
+    def _seen(self, views: Views) -> Views:
+        return {asked: views[given] for asked, given in self._views.items()}
+
+
+def _view(view: View, augmentation: Augmentation) -> View:
+    if isinstance(view, AugmentedView):
+        raise ConfigError("an augmented view is not augmented again.")
+    return AugmentedView(view, str(augmentation)) if augmentation.changes(view) else view
+
+
+def plain(view: View) -> Plain:
+    """The view itself, or what it is an augmentation of."""
+    return view.of if isinstance(view, AugmentedView) else view
+
+
+def with_augmented(
+    found: Mapping[View, ViewData | ViewProblem], views: Sequence[View], clip_id: str
+) -> dict[View, ViewData | ViewProblem]:
+    """Each of `views`, made from the plain ones; what could not be had stays a problem."""
+    return {view: _made(found[plain(view)], view, clip_id) for view in views}
+
+
+def _made(found: ViewData | ViewProblem, view: View, clip_id: str) -> ViewData | ViewProblem:
+    if isinstance(found, ViewProblem) or not isinstance(view, AugmentedView):
+        return found
+    augmentation = parse_augmentation(view.augment)
+    if augmentation.kind == "flip":
+        changed: Array = np.ascontiguousarray(np.flip(found.array, axis=-2))
+    else:
+        changed = noisy(found.array, augmentation.decibels, generator_of(clip_id, view.augment))
+    return replace(found, array=changed, meta={**found.meta, "augment": view.augment})
+
+
+def noisy(sound: NDArray[np.float32], decibels: float, rng: np.random.Generator) -> NDArray[np.float32]:
+    """The sound (S,) with white noise at exactly this ratio of mean powers; silence stays silence."""
+    noise = rng.standard_normal(len(sound))
+    power, noise_power = np.mean(np.square(sound, dtype=np.float64)), np.mean(np.square(noise))
+    scale = np.sqrt(power / noise_power / 10 ** (decibels / 10))
+    return np.asarray(sound + scale * noise, dtype=np.float32)
+
+
+def generator_of(clip_id: str, augment: str) -> np.random.Generator:
+    """Random numbers that belong to one clip and one augmentation."""
+    digest = hashlib.sha256(f"{augment}\n{clip_id}".encode()).digest()
+    return np.random.default_rng(np.frombuffer(digest, dtype=np.uint32))
