@@ -186,19 +186,11 @@ def _tell(found: Verification, turn: int) -> None:
         click.echo(f"{found.share:.1%} of the records read: turn {turn}")
 
 
-for _verb in (
-    card,
-    diff,
-    export_group,
-    feature_map,
-    forget,
-    gc,
-    import_group,
-    merge,
-    privacy,
-    pull,
-    push,
-    rights,
-    seal,
-):
+_IN_FILES_OF_THEIR_OWN = (
+    *(export_group, import_group),
+    *(diff, forget, gc, merge, seal),
+    *(card, pull, push, rights),
+    *(feature_map, privacy),
+)
+for _verb in _IN_FILES_OF_THEIR_OWN:
     cache.add_command(_verb)

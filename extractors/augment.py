@@ -26,6 +26,7 @@ from emo.views import (
     FacesView,
     FrameView,
     Plain,
+    TextView,
     View,
     ViewData,
     ViewProblem,
@@ -103,7 +104,9 @@ class Augmented:
 def _view(view: View, augmentation: Augmentation) -> View:
     if isinstance(view, AugmentedView):
         raise ConfigError("an augmented view is not augmented again.")
-    return AugmentedView(view, str(augmentation)) if augmentation.changes(view) else view
+    if isinstance(view, TextView) or not augmentation.changes(view):
+        return view
+    return AugmentedView(view, str(augmentation))
 
 
 def plain(view: View) -> Plain:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 LnVision = Literal["after", "before"]
 Norm = Literal["identity", "trained"]
 
-RECIPE_VERSION = 1
+RECIPE_VERSION = 2
 MOST_FRAMES = 8  # frames in one forward pass
 EVA02_PATCH = 14
 

@@ -59,8 +59,8 @@ class Reading(Generic[Key]):
 def read_views_limited(
     clip: Clip, views: Collection[View], limits: MediaLimits = DEFAULTS, *, data: bytes | None = None
 ) -> ReadViews:
-    """As `read_views`, in a worker process with limits on memory, time, files and network; texts and augmented
-    views too.
+    """As `read_views`, in a worker process with limits on memory, time, files and network; texts and
+    augmented views too.
 
     Statuses beyond its own: failed:timeout, failed:out_of_memory, failed:crashed, missing:no_text. `data` are
     the media's bytes where there is no file; the clip's path then only names them.

@@ -31,7 +31,7 @@ from emo.views import AudioView, Views
 if TYPE_CHECKING:
     from torch import nn
 
-RECIPE_VERSION = 1
+RECIPE_VERSION = 2
 SUMMED = 4  # of MERBench
 PIECE_S = 10
 MERTOOLS = (

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 Pooling = Literal["class", "mean", "projected"]
 States: TypeAlias = "Callable[[nn.Module, torch.Tensor, bool], Sequence[torch.Tensor]]"
 
-RECIPE_VERSION = 1
+RECIPE_VERSION = 2
 MOST_FACES = 32  # faces in one forward pass
 VARIANTS: dict[str, Mapping[str, Any]] = {
     "all": {"every": 1},

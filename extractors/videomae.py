@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-RECIPE_VERSION = 1
+RECIPE_VERSION = 2
 
 TINY_CONFIG: dict[str, Json] = {
     "image_size": 96,

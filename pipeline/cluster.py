@@ -98,7 +98,9 @@ def _client(scheduler: str) -> Iterator[Any]:
             "--backend dask needs dask's scheduler. Run: pip install 'emo-toolkit[dask]'"
         ) from error
     try:
-        client = Client(scheduler, timeout=ANSWERS_WITHIN, set_as_default=False)
+        client = Client(  # type: ignore[no-untyped-call]
+            scheduler, timeout=ANSWERS_WITHIN, set_as_default=False
+        )
     except (OSError, ValueError) as error:
         raise ConfigError(
             f"no dask scheduler answers at {scheduler!r}: {error}. "
