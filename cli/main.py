@@ -32,6 +32,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "predict": ("emo.cli.predict:predict", "Answer for clips: a label and its reasons."),
     "calibrate": ("emo.cli.calibrate:calibrate", "Fit a model's probabilities on validation clips."),
     "evaluate": ("emo.cli.evaluate:evaluate", "Score a trained model on a manifest."),
+    "score": ("emo.cli.score:score", "Score files of answers, whatever system wrote them."),
 }
 
 EXIT_BUG, EXIT_USAGE, EXIT_PARTIAL, EXIT_INTERRUPTED = 1, 2, 3, 75
