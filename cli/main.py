@@ -33,6 +33,10 @@ VERBS: dict[str, tuple[str, str]] = {
     "calibrate": ("emo.cli.calibrate:calibrate", "Fit a model's probabilities on validation clips."),
     "evaluate": ("emo.cli.evaluate:evaluate", "Score a trained model on a manifest."),
     "score": ("emo.cli.score:score", "Score files of answers, whatever system wrote them."),
+    "report": (
+        "emo.cli.report:report",
+        "Put your results beside published ones, or answers beside each other.",
+    ),
 }
 
 EXIT_BUG, EXIT_USAGE, EXIT_PARTIAL, EXIT_INTERRUPTED = 1, 2, 3, 75
