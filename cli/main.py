@@ -33,6 +33,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "calibrate": ("emo.cli.calibrate:calibrate", "Fit a model's probabilities on validation clips."),
     "evaluate": ("emo.cli.evaluate:evaluate", "Score a trained model on a manifest."),
     "score": ("emo.cli.score:score", "Score files of answers, whatever system wrote them."),
+    "submit": ("emo.cli.submit:submit", "Write answers as the file that a MER challenge takes."),
     "report": (
         "emo.cli.report:report",
         "Put your results beside published ones, or answers beside each other.",

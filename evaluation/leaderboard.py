@@ -16,6 +16,7 @@ from emo.evaluation.own_results import OwnResult
 from emo.evaluation.published import Reading
 
 BOARDS = "emo.evaluation.leaderboards"
+FEW_COLUMNS = 3  # in wider tables one's own intervals stand below, not in the cells
 Protocol = Literal["same", "other"]
 
 
@@ -144,20 +145,24 @@ def _published(board: Leaderboard, row: Row) -> Line:
 
 
 def _own(board: Leaderboard, result: OwnResult) -> Line:
-    cells = []
+    cells, below = [], ""
     for column in board.columns:
         value = result.values.get(column.key)
         text = "-" if value is None else f"{value * board.scale:.{board.decimals}f}"
         if value is not None and (interval := result.intervals.get(column.key)):
             low, high = (f"{end * board.scale:.{board.decimals}f}" for end in interval)
-            text += f" [{low}, {high}]"
+            if len(board.columns) > FEW_COLUMNS:
+                below += f", {column.title} in [{low}, {high}]"
+            else:
+                text += f" [{low}, {high}]"
         cells.append(text)
     differs = why_other(board, result)
     return Line(
         system=result.name,
         cells=tuple(cells),
         source=str(result.path),
-        caveat=f"n {result.n}, invalid {result.invalid_rate:.1%}" + (f"; {differs}" if differs else ""),
+        caveat=f"n {result.n}, invalid {result.invalid_rate:.1%}{below}"
+        + (f"; {differs}" if differs else ""),
         mine=True,
         other=bool(differs),
     )

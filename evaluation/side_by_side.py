@@ -111,7 +111,8 @@ def view_report(view: ClipView) -> Report:
     if view.clues:
         report.text(f"Clues written down: {', '.join(view.clues)}")
     report.section(
-        "The answers", "A clue is supported if it is true of the clip, missed if an annotator wrote it down."
+        "The answers",
+        "Supported: named and true of the clip. Missed: written down by the annotator, not named.",
     )
     return report.answers(
         [
