@@ -46,7 +46,7 @@ def report(
 
     \b
     emo report ours=runs/llm/test --board mer2023-semi --out table.html --out table.tex
-    emo report --clip clip_007 --truth clips/manifest.jsonl --answers llm=a.jsonl --answers head=b.jsonl
+    emo report --clip clip_007 --truth manifest.jsonl --answers llm=a.jsonl --answers head=b.jsonl
     """
     from emo.evaluation.leaderboard import board_names
 

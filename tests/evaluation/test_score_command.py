@@ -166,3 +166,13 @@ def test_bytes_that_are_not_utf_8_are_told_with_row_and_byte(tmp_path, truth):
     given.write_bytes("clip_id,label\n情绪,happy\n".encode("gb18030"))
     with pytest.raises(ConfigError, match=r"row 2: byte 14 .* is not utf-8"):
         said(given, "--truth", truth)
+
+
+def test_predictions_are_a_system_of_emo_evaluate(tmp_path, truth):
+    given = answers(tmp_path / "a.jsonl", wrong=(0,))
+    truth.rename(tmp_path / "manifest.jsonl")
+    arguments = ["evaluate", "--system", f"predictions:{given}", "--manifest", str(tmp_path), "--json"]
+    found = json.loads(CliRunner().invoke(emo, arguments).stdout)
+    assert (found["n"], found["scores"]["war"]["value"]) == (9, pytest.approx(8 / 9))
+    refused = CliRunner().invoke(emo, [*arguments, "--recipe", "mer2023-semi"])
+    assert isinstance(refused.exception, ConfigError)
