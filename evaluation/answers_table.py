@@ -44,7 +44,7 @@ class Table:
         if found is None:
             raise ConfigError(
                 f"{self.path}: no column for {what}: looked for {', '.join(names)}, "
-                f"found {', '.join(self.columns) or 'none'}. Name it with --column or --truth-column."
+                f"found {', '.join(self.columns) or 'none'}. Name the column that has it."
             )
         return found
 
@@ -192,7 +192,7 @@ def _npz(path: Path) -> list[Mapping[str, Cell]]:
             names, items = arrays["filenames"], arrays["fileitems"]
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise ConfigError(
-            f"{path}: not an -openset.npz with the text arrays filenames and fileitems ({error}). "
+            f"{path}: not an -openset.npz with the text arrays filenames and fileitems. "
             "Files that need a pickle are not opened."
         ) from error
     if names.shape != items.shape or names.ndim != 1:

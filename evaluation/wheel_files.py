@@ -15,6 +15,7 @@ import urllib.request
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -185,7 +186,7 @@ def _download(address: str) -> bytes:
         with urllib.request.urlopen(address, timeout=TIMEOUT_S) as answer:  # noqa: S310 - SERVER is https
             data: bytes = answer.read(LARGEST)
             return data
-    except OSError as error:
+    except (OSError, HTTPException) as error:
         raise ConfigError(
             f"{address} could not be fetched: {error}. Try again, or use --wheel-data."
         ) from error

@@ -11,6 +11,7 @@ from emo.errors import ConfigError
 from emo.evaluation.board_text import board_table, html, latex, markdown, terminal
 from emo.evaluation.leaderboard import board_names, load_board, placed, why_other
 from emo.evaluation.own_results import read_own
+from emo.evaluation.scored import score
 
 SUPPORT = {"angry": 183, "happy": 169, "neutral": 166, "sad": 257, "surprise": 14, "worried": 45}
 
@@ -108,6 +109,15 @@ def test_a_recipe_that_was_asked_again_gives_a_row_for_each_reading(tmp_path):
     )
     names = [(result.name, result.reading) for result in read_own(f"ours={tmp_path}")]
     assert names == [("ours (official)", "official"), ("ours (strict)", "strict")]
+
+
+def test_what_emo_evaluate_writes_is_read(tmp_path):
+    scored = score(["happy", "sad", "sad"], ["happy", "sad", None], ("happy", "sad"), [None] * 3)
+    (tmp_path / "scores.json").write_text(json.dumps(scored.to_json()))
+    result = read_own(str(tmp_path))[0]
+    assert result.values["recall:sad"] == 0.5 and result.support == {"happy": 1, "sad": 2}
+    assert result.intervals["weighted_f1"] == (scored.interval.low, scored.interval.high)
+    assert (result.n, result.invalid_rate) == (3, pytest.approx(1 / 3))
 
 
 def test_every_form_has_the_rows_the_marks_and_the_caveats(tmp_path):
