@@ -6,12 +6,20 @@ Takes texts, never models; which system wrote them is not told to the judge. Axe
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
 from emo.errors import ConfigError
+from emo.evaluation.answers_table import read_table, text_of
 from emo.evaluation.judge import Judge, Verdict
-from emo.evaluation.summed import Summed, mean_of
+from emo.evaluation.measures import Settings, pair
+from emo.evaluation.scoring import cells, cluster_column
+from emo.evaluation.summed import Measured, Summed, mean_of, measured
+
+TRUTHS = ("reason", "reasons", "english", "description", "caption", "text")
+TEXTS = ("text", "reason", "reasons", "description")
 
 
 def judged(judge: Judge, truth: Sequence[str], descriptions: Sequence[str | None]) -> Summed:
@@ -50,6 +58,38 @@ def judged(judge: Judge, truth: Sequence[str], descriptions: Sequence[str | None
         },
         notes=_notes(judge, unjudged, withheld),
     )
+
+
+def judge_file(
+    judge: Judge,
+    truth: Path,
+    answers: Path,
+    *,
+    truth_column: str | None = None,
+    column: str | None = None,
+    cluster: str | None = None,
+    encoding: str = "utf-8",
+    seed: int = 0,
+) -> Measured:
+    """As `judged`, of two tables with a description a clip, with intervals resampled by `cluster`.
+
+    The columns are the first of TRUTHS and TEXTS that are there, unless they are named; the cluster is the
+    first of CLUSTERS. A clip of `truth` without an answer is invalid. ConfigError where files do not fit.
+    """
+    table = read_table(truth, encoding=encoding)
+    pairs, notes = pair(
+        table,
+        read_table(answers, encoding=encoding),
+        Settings(truth_column=truth_column, column=column),
+    )
+    run = judged(
+        judge,
+        pairs.true(TRUTHS, "true description", text_of),
+        pairs.said(TEXTS, "description", text_of),
+    )
+    by = cluster_column(table, cluster)
+    found = measured(run, cells(table, table, by) if by else None, seed=seed)
+    return replace(found, notes=(*notes, *found.notes))
 
 
 def _counted(verdict: Verdict | None) -> tuple[float, float]:

@@ -83,14 +83,14 @@ def score_files(
     measure = measure_named(metric)
     given = settings or Settings()
     table = _of_split(read_table(truth, encoding=encoding), split)
-    column = _cluster_column(table, cluster)
-    clusters = _cells(table, table, column) if column else None
+    column = cluster_column(table, cluster)
+    clusters = cells(table, table, column) if column else None
     first, notes = _summed(metric, table, predictions, given, encoding)
     second, more = _summed(metric, table, against, given, encoding)
     groups = None
     if group:
         side = read_table(group_file, encoding=encoding) if group_file else table
-        named = _cells(table, side, side.column((group,), "groups"))
+        named = cells(table, side, side.column((group,), "groups"))
         groups = by_group(first[0], named, clusters, score=measure.by_group, column=group, seed=seed)
     return FileScores(
         metric=metric,
@@ -129,12 +129,13 @@ def _of_split(table: Table, split: str) -> Table:
     return Table(table.path, kept)
 
 
-def _cluster_column(table: Table, named: str | None) -> str | None:
+def cluster_column(table: Table, named: str | None) -> str | None:
+    """The column to resample by: the one that is `named`, else the first of CLUSTERS; None without one."""
     if named:
         return table.column((named,), "clusters")
     return next((name for name in CLUSTERS if name in table.columns), None)
 
 
-def _cells(truth: Table, side: Table, column: str) -> list[str | None]:
+def cells(truth: Table, side: Table, column: str) -> list[str | None]:
     """The cells of a column of `side` for the clips of `truth`, in their order."""
     return [text_of(side.rows.get(clip, {}).get(column)) for clip in truth.rows]

@@ -7,7 +7,8 @@ import pytest
 
 from emo.errors import ConfigError
 from emo.evaluation.judge import Judge, fair
-from emo.evaluation.judged import judged
+from emo.evaluation.judged import judge_file, judged
+from emo.evaluation.own_results import read_own
 from emo.evaluation.summed import measured
 
 TRUTH = "Her brow is furrowed and her voice trembles. She is anxious about the result."
@@ -224,3 +225,18 @@ def test_synonym_groups_hold_every_word_once_or_are_refused():
     for groups in ([["happy"]], [["happy", "sad", "extra"]], [["happy"], ["happy", "sad"]], "happy", [[]]):
         judge = Judge(complete=lambda messages, schema, groups=groups: {"groups": groups}, model="m")
         assert judge.synonym_groups(["happy", "sad"]) is None
+
+
+def test_tables_are_judged_with_intervals_by_speaker_and_are_a_row_of_the_table(judge, tmp_path):
+    clips = [f"c{place}" for place in range(6)]
+    truth, given = tmp_path / "gt.csv", tmp_path / "a.jsonl"
+    truth.write_text(
+        "name,reason,speaker\n" + "".join(f'{c},"{TRUTH}",s{i // 2}\n' for i, c in enumerate(clips))
+    )
+    given.write_text("".join(json.dumps({"clip_id": c, "text": GOOD}) + "\n" for c in clips[:5]))
+    found = judge_file(judge, truth, given)
+    assert (found.n, found.clusters, found.invalid_rate) == (6, 3, pytest.approx(1 / 6))
+    assert "1 of 6 clips have no answer" in found.notes[0]
+    (tmp_path / "scores.json").write_text(json.dumps(found.to_json()))
+    result = read_own(str(tmp_path))[0]
+    assert set(result.values) == {"clue_overlap", "label_overlap"} and result.judge == "words"
