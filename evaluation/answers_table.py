@@ -98,7 +98,7 @@ def number_of(cell: Cell) -> float | None:
         return None
     try:
         value = float(cell)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return value if math.isfinite(value) else None
 
@@ -178,7 +178,7 @@ def _jsonl(path: Path, text: str) -> Iterator[tuple[int, Mapping[str, Cell]]]:
             continue
         try:
             row = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ConfigError(f"{path}, row {number}: not JSON ({error}). One object a line.") from error
         if not isinstance(row, dict):
             raise ConfigError(f"{path}, row {number}: not a JSON object. One object a line.")

@@ -130,10 +130,24 @@ def hit_rate(truth: Sequence[str], predicted: Sequence[Words | None], wheels: Em
             "labels_per_clip": _mean_length(predicted),
         },
         notes=(
-            f"vocabulary {wheels.version}; effective n by wheel {kept} of {len(truth)}: other clips have a "
-            "label that is on no sector.",
+            f"vocabulary {wheels.version}; effective n by wheel {kept} of {len(truth)}; dropped, as their label "
+            f"is on no sector: {_dropped(dropped)}.",
         ),
     )
+
+
+def _dropped(by_wheel: Sequence[Mapping[str, int]]) -> str:
+    """Each class that a wheel drops, with its clips and those wheels."""
+    wheels: dict[str, list[int]] = {}
+    for number, lost in enumerate(by_wheel, start=1):
+        for label in lost:
+            wheels.setdefault(label, []).append(number)
+    counts = {label: max(lost.get(label, 0) for lost in by_wheel) for label in wheels}
+    told = [
+        f"{label} ({counts[label]} clips, wheel {', '.join(map(str, numbers))})"
+        for label, numbers in wheels.items()
+    ]
+    return "; ".join(told) or "none"
 
 
 def _overlap(truth: Words, predicted: Words | None, groups: Sequence[Words]) -> tuple[float, float, float]:

@@ -49,7 +49,7 @@ def read_own(place: str) -> list[OwnResult]:
     path = path / FILE if path.is_dir() else path
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(
             f"{path}: no scores ({error}). `emo evaluate --out` and `emo score --out` write them."
         ) from error

@@ -55,7 +55,7 @@ def clues_in(place: Path) -> Clues:
         return Clues(lexicon=LEXICON, clips=truths)
     try:
         data = json.loads(place.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(
             f"{place}: no clues ({error}). Name a JSON file or a folder of MERR JSON."
         ) from error

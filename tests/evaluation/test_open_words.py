@@ -107,6 +107,13 @@ def test_the_hit_rate_says_how_many_clips_each_wheel_counts_and_which_classes_it
     assert run.details["labels_per_clip"] == pytest.approx(4 / 3)
 
 
+def test_the_published_wheels_drop_neutral_everywhere_and_surprise_on_the_last(wheel_data):
+    truth = ["neutral", "surprise", "happy", "worried"]
+    run = hit_rate(truth, [["happy"]] * 4, load_wheels("ew-2025", wheel_data))
+    assert run.details["effective_n"] == [3, 3, 3, 3, 2]
+    assert "neutral (1 clips, wheel 1, 2, 3, 4, 5); surprise (1 clips, wheel 5)" in run.notes[0]
+
+
 def test_a_clip_without_true_words_is_refused():
     with pytest.raises(ConfigError, match="1 of 2 clips have no true words, the first is number 2"):
         set_overlap([["sad"], []], [["sad"], ["sad"]])

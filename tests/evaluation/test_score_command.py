@@ -176,3 +176,13 @@ def test_predictions_are_a_system_of_emo_evaluate(tmp_path, truth):
     assert (found["n"], found["scores"]["war"]["value"]) == (9, pytest.approx(8 / 9))
     refused = CliRunner().invoke(emo, [*arguments, "--recipe", "mer2023-semi"])
     assert isinstance(refused.exception, ConfigError)
+
+
+def test_json_that_is_nested_without_end_or_holds_a_number_beyond_floats_is_no_bug(tmp_path, truth):
+    given = tmp_path / "a.jsonl"
+    given.write_text("[" * 100_000 + "\n")
+    with pytest.raises(ConfigError, match="row 1: not JSON"):
+        said(given, "--truth", truth)
+    given.write_text('{"clip_id": "clip 0", "valence": 1' + "0" * 400 + "}\n")
+    found = json.loads(said(given, "--truth", truth, "--metric", "valence", "--json").stdout)
+    assert found["invalid_rate"] == 1
