@@ -130,8 +130,8 @@ def hit_rate(truth: Sequence[str], predicted: Sequence[Words | None], wheels: Em
             "labels_per_clip": _mean_length(predicted),
         },
         notes=(
-            f"vocabulary {wheels.version}; effective n by wheel {kept} of {len(truth)}; dropped, as their label "
-            f"is on no sector: {_dropped(dropped)}.",
+            f"vocabulary {wheels.version}; effective n by wheel {kept} of {len(truth)}; dropped, as they are "
+            f"on no sector: {_dropped(dropped)}.",
         ),
     )
 
