@@ -27,6 +27,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "doctor": ("emo.cli.doctor:doctor", "Try what the cache's promises rest on, on your disk."),
     "weights": ("emo.cli.weights:weights", "Fetch and convert encoder weights."),
     "llm": ("emo.cli.llm:llm", "Tools around the LLaMA stage."),
+    "merr": ("emo.cli.merr:merr", "Build emotion-reasoning data from raw clips."),
     "train-head": ("emo.cli.train_head:train_head", "Train a classifier head on cached features."),
     "train-llm": ("emo.cli.train_llm:train_llm", "Train the LLaMA stage on cached features."),
     "predict": ("emo.cli.predict:predict", "Answer for clips: a label and its reasons."),

@@ -15,8 +15,9 @@ from emo.extractors.audio import Sound
 from emo.extractors.container import Media, open_media
 from emo.extractors.decode import Kind, Pass
 from emo.extractors.faces import FaceFinder
+from emo.extractors.moment import FrameOfMoment
 from emo.extractors.visual import AllFaces, ChosenFrame, SampledFaces, Scene, VisualRequest
-from emo.views import AudioView, FacesView, FrameView, View, ViewData, ViewProblem
+from emo.views import AudioView, FacesView, FrameView, MomentView, View, ViewData, ViewProblem
 
 ReadViews: TypeAlias = "dict[View, ViewData | ViewProblem]"
 
@@ -62,9 +63,11 @@ def _sound(view: AudioView, media: Media) -> Sound:
     return Sound(view, media.cut, media.origin)
 
 
-def _visual(view: FacesView | FrameView, scene: Scene) -> VisualRequest:
+def _visual(view: FacesView | FrameView | MomentView, scene: Scene) -> VisualRequest:
     if scene.media.video is None:
         raise MediaError("missing:no_video", "the file has no moving pictures")
+    if isinstance(view, MomentView):
+        return FrameOfMoment(view, scene)
     if isinstance(view, FrameView):
         return ChosenFrame(view, scene)
     return AllFaces(view, scene) if view.sampling == "all" else SampledFaces(view, scene)

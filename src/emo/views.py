@@ -57,7 +57,14 @@ class FrameView:
     choice: FrameChoice = "middle"
 
 
-View: TypeAlias = AudioView | FacesView | FrameView
+@dataclass(frozen=True, slots=True)
+class MomentView:
+    """The whole frame nearest to `seconds` from the video's start, uint8 RGB (H, W, 3)."""
+
+    seconds: float
+
+
+View: TypeAlias = AudioView | FacesView | FrameView | MomentView
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

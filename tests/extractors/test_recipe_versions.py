@@ -27,7 +27,7 @@ DECIDES_VALUES = {
     "audio.py": "05603cba91184d7c",
     "detector.py": "830f705e05bffbc6",
     "faces.py": "852f9870f60b0dcc",
-    "peak.py": "c023c10a95498c38",
+    "peak.py": "2356d1b65f971fd0",
     "pictures.py": "5c0ca753e92fde10",
     "pixels.py": "12fcf0712401d380",
     "sampling.py": "28d902dbdcc4baea",
