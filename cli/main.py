@@ -41,6 +41,7 @@ EXIT_CODES: tuple[tuple[type[errors.EmoError], int], ...] = (
     (errors.StaleCache, 6),
     (errors.NonFiniteLoss, 7),
     (errors.Interrupted, EXIT_INTERRUPTED),
+    (errors.ServiceDown, EXIT_INTERRUPTED),
     (errors.MissingDependency, 8),
     (errors.RightsError, 9),
     (errors.EmoError, EXIT_USAGE),

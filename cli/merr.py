@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import click
 
 from emo.cli.console import Voice, print_json, voice
-from emo.config.merr import AU, GIVEN, NONE, TEMPLATE, MerrConfig, ServiceConfig
+from emo.cli.merr_exchange import check_command, export_command, import_command
+from emo.config.merr import AU, GIVEN, TEMPLATE, MerrConfig, ServiceConfig
 from emo.labels import LABEL_SETS
 
 if TYPE_CHECKING:
@@ -76,9 +77,21 @@ def merr() -> None:
     "--explain",
     default=TEMPLATE,
     show_default=True,
-    metavar="template|none",
-    help="Who writes the reasons.",
+    metavar="template|none|local:FOLDER|URL",
+    help="Who writes the reasons: rules, nobody, a model here, or an OpenAI-compatible server.",
 )
+@click.option("--model", default="", help="The server's model for --explain.")
+@click.option("--describe", default="", metavar="URL", help="A server that says what the pictures show.")
+@click.option("--describe-model", default="", help="Its model.")
+@click.option("--send-media-to", default="", metavar="HOST", help="Another machine pictures may go to.")
+@click.option(
+    "--key-env", default=SERVICE.key_env, show_default=True, help="Environment variable with the key."
+)
+@click.option("--concurrency", type=click.IntRange(1, 64), default=SERVICE.concurrency, show_default=True)
+@click.option("--timeout", type=click.FloatRange(min=0.1), default=SERVICE.timeout_s, show_default=True)
+@click.option("--tries", type=click.IntRange(min=1), default=SERVICE.tries, show_default=True)
+@click.option("--most-requests", type=click.IntRange(min=0), default=0, help="Budget, earlier runs included.")
+@click.option("--most-tokens", type=click.IntRange(min=0), default=0, help="Budget, earlier runs included.")
 @click.option("--review", type=click.Path(), help="Verdicts from review.html.  [default: OUT/review.json]")
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--jobs", type=int, default=0, show_default=True, help="Reading processes; 0 is one a core.")
@@ -97,6 +110,16 @@ def build_command(
     least_share: float,
     per_label: int,
     explain: str,
+    model: str,
+    describe: str,
+    describe_model: str,
+    send_media_to: str,
+    key_env: str,
+    concurrency: int,
+    timeout: float,
+    tries: int,
+    most_requests: int,
+    most_tokens: int,
     review: str | None,
     seed: int,
     jobs: int,
@@ -108,11 +131,11 @@ def build_command(
 
     \b
     emo merr build clips/ --out merr
-    emo merr build clips/ --out merr --labels-from runs/head --cache features.zarr
+    emo merr build clips/ --labels-from runs/head --explain http://127.0.0.1:8000/v1 --model NAME
     """
     from emo.corpora.manifest import clips_in
     from emo.merr.build import build
-    from emo.merr.template import TemplateExplainer
+    from emo.merr.explainers import describer_for, explainer_for, ledger_for
 
     config = MerrConfig(
         labels=LABEL_SETS[labels],
@@ -124,6 +147,20 @@ def build_command(
         per_label=per_label,
         seed=seed,
     )
+    service = ServiceConfig(
+        explain=explain,
+        model=model,
+        describe=describe,
+        describe_model=describe_model,
+        key_env=key_env,
+        concurrency=concurrency,
+        timeout_s=timeout,
+        tries=tries,
+        most_requests=most_requests,
+        most_tokens=most_tokens,
+        send_media_to=send_media_to,
+    )
+    ledger = ledger_for(Path(out), service)
     found, ignored = clips_in(Path(clips or "."))
     speaker = voice(ctx)
     speaker.note(f"{len(found)} clips{f', {ignored} other files ignored' if ignored else ''}")
@@ -132,8 +169,10 @@ def build_command(
             found,
             Path(out),
             config,
-            None if explain == NONE else TemplateExplainer(seed),
+            explainer_for(service, config, ledger),
             labels=_labels(labels_from, Path(cache), found),
+            describer=describer_for(service, config, ledger),
+            concurrency=concurrency,
             review=Path(review) if review else None,
             jobs=jobs,
             on_progress=lambda each: steps.show(each.step, each.done, each.total, each.clip_id),
@@ -181,3 +220,8 @@ def _show(speaker: Voice, built: Built) -> None:
 
 def _counts(counts: Mapping[str, object]) -> str:
     return ", ".join(f"{name} {count}" for name, count in counts.items())
+
+
+merr.add_command(check_command)
+merr.add_command(export_command)
+merr.add_command(import_command)

@@ -154,7 +154,7 @@ def build(
             rights=rights,
             waiting={**waiting, **fine.pending},
         )
-        _write_rest(folder, built)
+        _write_rest(folder, built, verdicts)
     return built
 
 
@@ -263,9 +263,10 @@ def _write_coarse(folder: BuildFolder, drafts: Sequence[Draft]) -> None:
     folder.write_text(merr_files.COARSE_LIST, list_text(rows, fine=False))
 
 
-def _write_rest(folder: BuildFolder, built: Built) -> None:
+def _write_rest(folder: BuildFolder, built: Built, verdicts: Mapping[str, Verdict]) -> None:
     from emo.merr.card import card_text
     from emo.merr.figures import quality_figures
+    from emo.merr.review_page import review_page
 
     written = built.fine.written
     if built.explainer != NOBODY:
@@ -280,6 +281,7 @@ def _write_rest(folder: BuildFolder, built: Built) -> None:
     figures = quality_figures(built)
     folder.write_text(QUALITY, json_text(figures))
     folder.write_text(CARD, card_text(built, figures))
+    folder.write_text(PAGE, review_page(built, verdicts))
 
 
 def _source(clues: Mapping[str, ClipClues]) -> dict[str, str]:

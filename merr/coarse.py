@@ -107,9 +107,9 @@ def write_draft(clip: Clip, clues: ClipClues, tone: str, picture: str, config: M
     )
 
 
-def plain(text: str) -> str:
-    """A text of somebody else on one line: without control characters, at most MOST_SUBTITLE long."""
-    return "".join(each for each in " ".join(text.split()) if each.isprintable())[:MOST_SUBTITLE]
+def plain(text: str, longest: int = MOST_SUBTITLE) -> str:
+    """A text of somebody else on one line, without control characters and at most `longest` long."""
+    return "".join(each for each in " ".join(text.split()) if each.isprintable())[:longest]
 
 
 def capped(

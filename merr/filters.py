@@ -27,15 +27,14 @@ LEXICON = unit_lexicon()
 def contradiction(text: str, written: Written, config: MerrConfig) -> tuple[str, str] | None:
     """How the reason quarrels with its clip, as (word, detail): another label, a movement never seen.
 
-    The subtitle is quoted in texts and says what it likes, so its words do not count.
+    A label counts wherever it stands, quoted words among them: what somebody says must not get in that way.
     """
-    own = text.replace(written.draft.subtitle, " ") if written.draft.subtitle else text
-    words = set(re.findall(r"[a-z]+", own.lower()))
+    words = set(re.findall(r"[a-z]+", text.lower()))
     others = sorted(words & (set(config.labels) - {written.draft.label}))
     if others:
         return "names_other_label", f"labelled {written.draft.label}, the reason names {', '.join(others)}"
     there = {unit_name(unit) for unit in (*written.draft.face.seen, *written.draft.face.units)}
-    absent = sorted(named_clues(own, LEXICON) - there)
+    absent = sorted(named_clues(text, LEXICON) - there)
     if absent:
         return "clue_not_there", f"the reason names {', '.join(absent)}, which the face never shows"
     return None

@@ -15,7 +15,7 @@ from emo.merr.cases import Explainer, Finding, Pending, Refusal, case_of
 from emo.merr.coarse import Draft
 from emo.merr.drops import Drop
 from emo.merr.filters import contradiction, neutrals_left_out, over_represented, repeated
-from emo.merr.verdicts import ACCEPT, REJECT, Verdict, of_kind
+from emo.merr.verdicts import ACCEPT, Verdict, of_kind
 from emo.merr.written import Written, concluded
 
 
@@ -39,7 +39,7 @@ def explain_all(
     on_done: Callable[[int, int, str], None] = lambda done, total, clip_id: None,
 ) -> FineSet:
     """Reasons for all drafts but the neutral clips that are not drawn, which nobody is asked about."""
-    said = of_kind(verdicts, ACCEPT)
+    said = of_kind(verdicts, ACCEPT)  # what was rejected is in no draft
     accepted = frozenset(said)
     drops = neutrals_left_out({draft.clip_id: draft.label for draft in drafts}, config, accepted)
     gone = {drop.clip_id for drop in drops}
@@ -55,7 +55,7 @@ def explain_all(
         else:
             findings[draft.clip_id] = answer
             entry = concluded(draft, answer, config.seed)
-            fault = _fault(entry, config, verdicts)
+            fault = _fault(entry, config, said)
             if fault:
                 drops.append(_drop(draft, *fault))
             else:
@@ -90,10 +90,10 @@ def _answers(
 
 
 def _fault(entry: Written, config: MerrConfig, verdicts: Mapping[str, Verdict]) -> tuple[str, str] | None:
-    """Why an entry cannot stand by itself. A verdict goes before a filter."""
+    """Why an entry cannot stand by itself; what a reviewer accepted can."""
     verdict = verdicts.get(entry.draft.clip_id)
     if verdict is not None and verdict.on(entry.draft.caption, entry.reason):
-        return ("rejected_by_reviewer", verdict.note) if verdict.verdict == REJECT else None
+        return None
     return contradiction(entry.finding.reason, entry, config)
 
 

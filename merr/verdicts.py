@@ -2,7 +2,8 @@
 
     {"schema_version": 1, "verdicts": {"<clip id>": {"verdict": "reject", "text": "<digest>", "note": "..."}}}
 
-A verdict on a text that has changed since no longer counts. Knows no page and no filters.
+A rejection is about the caption, an acceptance about caption and reason; where these have changed since, it
+no longer counts. Knows no page and no filters.
 """
 
 from __future__ import annotations
@@ -32,14 +33,17 @@ class Verdict:
     text: str = ""
     note: str = ""
 
-    def on(self, caption: str, reason: str = "") -> bool:
-        """Whether it is about this caption and this reason."""
-        return self.text in ("", text_digest(caption, reason))
+    def on(self, caption: str, reason: str | None = None) -> bool:
+        """Whether it is about this caption, and about this reason where one is named."""
+        if not self.text:
+            return True
+        asked = text_digest(caption, reason or "")
+        return self.text == asked if reason is not None else self.text.split("-")[0] == asked.split("-")[0]
 
 
 def text_digest(caption: str, reason: str = "") -> str:
-    """What ties a verdict to its text: 16 hex digits of caption and reason."""
-    return hashlib.sha256(f"{caption}\n{reason}".encode()).hexdigest()[:16]
+    """What ties a verdict to its texts: 16 hex digits of the caption, a dash, 16 of the reason."""
+    return "-".join(hashlib.sha256(text.encode()).hexdigest()[:16] for text in (caption, reason))
 
 
 def read_verdicts(path: Path) -> dict[str, Verdict]:
