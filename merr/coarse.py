@@ -16,7 +16,7 @@ from emo.config.merr import MerrConfig
 from emo.corpora.merr_files import Entry
 from emo.merr.clues import NO_UNITS, ClipClues, Face
 from emo.merr.drops import Drop
-from emo.merr.rules import NEUTRAL, rules_for, supported
+from emo.merr.rules import EXPRESSIVE, NEUTRAL, rules_for, supported
 from emo.records import usable
 from emo.seeds import generator
 
@@ -72,7 +72,8 @@ def refused(clues: ClipClues, config: MerrConfig) -> Drop | None:
     if not usable(status, accept_degraded=True):
         return _drop(clues, "media", clues.picture)
     if face.label is None:
-        return _drop(clues, "no_label", "nothing says what label it has")
+        shown = ", ".join(unit_name(unit) for unit in face.units) or "nothing"
+        return _drop(clues, "no_label", f"its source gives no label; the face shows {shown}")
     if face.label not in config.labels:
         return _drop(clues, "no_label", f"{face.label!r} is none of the build's labels")
     if not supported(face.evidence, face.label, config):
@@ -140,7 +141,7 @@ def in_draw_order(clip_ids: Sequence[str], first: frozenset[str], seed: int, pur
 
 def _why(face: Face, label: str, config: MerrConfig) -> str:
     if label == NEUTRAL:
-        shown = [name for name, each in face.evidence.items() if each.bears_out(config)]
+        shown = [unit_name(unit) for unit in face.units if unit in EXPRESSIVE]
         return f"not neutral: the face shows {', '.join(shown)}"
     if label not in face.evidence:
         return f"the rules {config.rules} have no units for {label}: {', '.join(rules_for(config))}"

@@ -48,7 +48,7 @@ def repeated(written: Sequence[Written], config: MerrConfig, accepted: frozenset
     order = in_draw_order([each.draft.clip_id for each in written], accepted, config.seed, "duplicate")
     reasons = {each.draft.clip_id: each for each in written}
     for clip_id in order:
-        own = pieces(reasons[clip_id].reason)
+        own = pieces(reasons[clip_id].finding.reason)
         twin = _nearest(own, kept, holders)
         if twin and twin[1] >= config.duplicate_share and clip_id not in accepted:
             detail = f"shares {twin[1]:.0%} of its pieces with {twin[0]!r}"

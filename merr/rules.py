@@ -35,6 +35,11 @@ RULES: Mapping[str, Mapping[str, tuple[int, ...]]] = {
     "paper-copy": {**_SHARED, "contempt": (12, 10, 15, 17), "doubt": (25,)},
 }
 
+# Units that no neutral face moves.
+EXPRESSIVE = tuple(
+    sorted({unit for table in RULES.values() for units in table.values() for unit in units} - {*SPEECH})
+)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Evidence:
@@ -47,7 +52,9 @@ class Evidence:
     intensity: float
 
     def bears_out(self, config: MerrConfig) -> bool:
-        """Whether this is enough to keep the label."""
+        """Whether this is enough to keep the label; for neutral nothing may be there."""
+        if self.label == NEUTRAL:
+            return self.share == 0
         return self.share >= config.least_share and self.intensity >= config.least_intensity
 
     @property
@@ -62,23 +69,23 @@ def rules_for(config: MerrConfig) -> Mapping[str, tuple[int, ...]]:
 
 
 def evidence(table: UnitTable, config: MerrConfig) -> dict[str, Evidence]:
-    """The evidence for each label that has a rule, each where `config.peak` looks for it."""
-    return {label: _evidence(table, label, units, config.peak) for label, units in rules_for(config).items()}
+    """The evidence for each label that has a rule, each where `config.peak` looks for it.
+
+    That of neutral is how many units of any rule are present at the peak of all of them, speech left out.
+    """
+    found = {label: _evidence(table, label, units, config.peak) for label, units in rules_for(config).items()}
+    return {**found, NEUTRAL: _evidence(table, NEUTRAL, EXPRESSIVE, "emotion")}
 
 
 def supported(found: Mapping[str, Evidence], label: str, config: MerrConfig) -> bool:
-    """Whether the face bears `label` out; neutral is borne out where no other label is."""
-    if label == NEUTRAL:
-        return not any(each.bears_out(config) for each in found.values())
+    """Whether the face bears `label` out."""
     return label in found and found[label].bears_out(config)
 
 
 def label_by_rules(found: Mapping[str, Evidence], config: MerrConfig) -> str | None:
-    """The label that the face bears out best; where there is none neutral, if that is a label, else None."""
-    fitting = [each for each in found.values() if each.bears_out(config)]
-    if fitting:
-        return max(fitting, key=lambda each: each.weight).label
-    return NEUTRAL if NEUTRAL in config.labels else None
+    """The label that the face bears out best; None where it shows something that no label is made of."""
+    fitting = [each for each in found.values() if each.label in config.labels and each.bears_out(config)]
+    return max(fitting, key=lambda each: each.weight).label if fitting else None
 
 
 def peak_row(table: UnitTable, label: str, config: MerrConfig) -> int:

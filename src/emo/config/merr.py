@@ -19,7 +19,8 @@ class MerrConfig:
 
     Labels: `labels_from` is `au` (the rules alone), `given` (the manifest's) or the folder of a trained run.
     A label is kept where, at the peak, at least `least_share` of its units are present and their mean
-    intensity is at least `least_intensity` (0..5); `neutral` where no other label is.
+    intensity is at least `least_intensity` (0..5); `neutral` where no unit of any label is present, those
+    that speech moves left out.
 
     Peaks: `emotion` sums the units of the label, `frequent` those most often present, `overall` all of them.
 
