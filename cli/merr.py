@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,13 +11,14 @@ import click
 
 from emo.cli.console import Voice, print_json, voice
 from emo.cli.merr_exchange import check_command, export_command, import_command
-from emo.config.merr import AU, GIVEN, TEMPLATE, MerrConfig, ServiceConfig
+from emo.config.merr import AU, GIVEN, TEMPLATE, TEMPLATE_NAME, MerrConfig, ServiceConfig
 from emo.labels import LABEL_SETS
 
 if TYPE_CHECKING:
     from emo.clip import Clip
     from emo.config.merr import PeakRule, RuleTable
     from emo.merr.build import Built
+    from emo.merr.cases import Describer, Explainer
 
 EXIT_PARTIAL = 3
 MOST_LISTED = 20
@@ -95,6 +96,7 @@ def merr() -> None:
 @click.option("--review", type=click.Path(), help="Verdicts from review.html.  [default: OUT/review.json]")
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--jobs", type=int, default=0, show_default=True, help="Reading processes; 0 is one a core.")
+@click.option("--dry-run", is_flag=True, help="Say what there is and what would be asked, and stop.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 @click.pass_context
 def build_command(
@@ -123,6 +125,7 @@ def build_command(
     review: str | None,
     seed: int,
     jobs: int,
+    dry_run: bool,
     as_json: bool,
 ) -> None:
     """Build a MERR set of CLIPS (a folder, a manifest; default: here): clues, captions, reasons.
@@ -163,15 +166,19 @@ def build_command(
     ledger = ledger_for(Path(out), service)
     found, ignored = clips_in(Path(clips or "."))
     speaker = voice(ctx)
+    explainer = explainer_for(service, config, ledger)
+    describer = describer_for(service, config, ledger)
+    if dry_run:
+        return _show_plan(found, explainer, describer, ledger.requests, service.attempts, as_json=as_json)
     speaker.note(f"{len(found)} clips{f', {ignored} other files ignored' if ignored else ''}")
     with speaker.steps() as steps:
         built = build(
             found,
             Path(out),
             config,
-            explainer_for(service, config, ledger),
+            explainer,
             labels=_labels(labels_from, Path(cache), found),
-            describer=describer_for(service, config, ledger),
+            describer=describer,
             concurrency=concurrency,
             review=Path(review) if review else None,
             jobs=jobs,
@@ -183,6 +190,37 @@ def build_command(
         _show(speaker, built)
     if built.failed or built.waiting:
         sys.exit(EXIT_PARTIAL)
+    return None
+
+
+def _show_plan(
+    clips: Sequence[Clip],
+    explainer: Explainer | None,
+    describer: Describer | None,
+    answered: int,
+    attempts: int,
+    *,
+    as_json: bool,
+) -> None:
+    """What a build would look at and ask at most; reads no media and asks nobody."""
+    with_units = sum(clip.au_path is not None for clip in clips)
+    models = [each.name for each in (explainer, describer) if each and each.name != TEMPLATE_NAME]
+    asking = explainer is not None and explainer.name != TEMPLATE_NAME
+    most = with_units * (attempts * asking + (describer is not None))
+    if as_json:
+        print_json(
+            {
+                "clips": len(clips),
+                "with_action_units": with_units,
+                "models": models,
+                "most_questions": most,
+                "answers_kept": answered,
+            }
+        )
+    else:
+        click.echo(f"{len(clips)} clips, {with_units} with action units")
+        asked = f"at most {most} questions to {' and '.join(models)}" if models else "no model is asked"
+        click.echo(f"{asked}; {answered} answers are kept from before")
 
 
 def _labels(source: str, cache: Path, clips: list[Clip]) -> dict[str, str]:

@@ -41,9 +41,9 @@ main { max-width: 1180px; }
 button { font: inherit; font-size: 0.9rem; padding: 6px 14px; border-radius: 8px; cursor: pointer;
   border: 1px solid var(--line); background: var(--page); color: var(--ink); }
 button:focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; }
-button[aria-pressed=true].yes { background: var(--good); border-color: var(--good); color: #fff; }
-button[aria-pressed=true].no { background: var(--bad); border-color: var(--bad); color: #fff; }
-.main { background: var(--accent); border-color: var(--accent); color: #fff; }
+button[aria-pressed=true].yes { background: var(--good); border-color: var(--good); color: var(--card); }
+button[aria-pressed=true].no { background: var(--bad); border-color: var(--bad); color: var(--card); }
+.main { background: var(--accent); border-color: var(--accent); color: var(--card); }
 .item { display: grid; grid-template-columns: minmax(0, 320px) minmax(0, 1fr); gap: 18px; padding: 18px; }
 .item video, .item img { width: 100%; border-radius: 8px; background: #000; display: block; }
 .item svg { width: 100%; height: auto; margin-top: 8px; display: block; }

@@ -6,6 +6,7 @@ Knows what the rules know and nothing more: whether a voice or a sentence fits a
 from __future__ import annotations
 
 from emo import wording
+from emo.config.merr import TEMPLATE_NAME
 from emo.merr.cases import VOICE, Case, Finding
 from emo.seeds import generator
 
@@ -13,7 +14,7 @@ from emo.seeds import generator
 class TemplateExplainer:
     """Explains every case that it is given."""
 
-    name = "template (rules and templates, no model)"
+    name = TEMPLATE_NAME
 
     def __init__(self, seed: int) -> None:
         self._seed = seed

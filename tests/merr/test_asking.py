@@ -200,6 +200,15 @@ def test_a_server_that_is_down_loses_nothing_and_the_next_run_goes_on(asked, ser
     assert not paid & {json.dumps(request["messages"]) for request in server.requests[asked_before:]}
 
 
+def test_a_dry_run_says_what_would_be_asked_and_asks_nothing(asked, server, contents):
+    before = contents(asked.out)
+    run = asked("--dry-run", "--describe", server.url, "--describe-model", "eyes")
+    assert run.code == 0, run.said
+    assert (run.told["clips"], run.told["with_action_units"]) == (12, 12)
+    assert run.told["most_questions"] == 12 * (2 + 1)
+    assert server.requests == [] and contents(asked.out) == before
+
+
 def test_the_budget_holds_over_runs(asked, server):
     run = asked("--most-requests", "3", "--concurrency", "2")
     assert run.code == 3 and len(server.requests) == 3

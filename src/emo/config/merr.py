@@ -11,6 +11,7 @@ RuleTable = Literal["mer-factory", "paper-copy"]
 PeakRule = Literal["emotion", "frequent", "overall"]
 AU, GIVEN = "au", "given"
 NONE, TEMPLATE, LOCAL = "none", "template", "local:"
+TEMPLATE_NAME = "template (rules and templates, no model)"  # as cards name it
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
