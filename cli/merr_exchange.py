@@ -9,10 +9,10 @@ import click
 
 from emo.cli.console import print_json
 from emo.labels import LABEL_SETS
+from emo.merr.exchange.outgoing import FORMATS
 
 EXIT_PARTIAL = 3
 MOST_LISTED = 20
-FORMATS = ("sharegpt", "sharegpt-jsonl", "affectgpt-openset", "affectgpt-reason", "label-studio")
 
 _labels = click.option(
     "--labels",

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import cast
 
-from emo.canonical import Json, sha256_json
+from emo.canonical import sha256_json
 from emo.clip import Clip
 from emo.config.merr import AU, MerrConfig
 from emo.errors import MediaError
@@ -173,11 +173,3 @@ def _jpeg(view: ViewData) -> bytes:
     stream = io.BytesIO()
     Image.fromarray(view.array).save(stream, "JPEG", quality=JPEG_QUALITY)
     return stream.getvalue()
-
-
-def evidence_json(found: Mapping[str, Evidence]) -> dict[str, Json]:
-    """Evidence by label, for a report."""
-    return {
-        label: {"share": round(each.share, 3), "intensity": round(each.intensity, 3)}
-        for label, each in found.items()
-    }

@@ -1,4 +1,4 @@
-"""A built set in the format of another tool, by the format's name. Writes one file; knows no building."""
+"""A built set in the format of another tool, by the format's name. Knows no building."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def export(
 
     The fine set where it is there, else or with `coarse` the coarse one. `clips` say where videos are: by a
     path relative to `file`, or, where a `prefix` is given, by that and the file's name.
-    ConfigError where there is no such set.
+    For Label Studio the labelling interface is written beside it. ConfigError where there is no such set.
     """
     rough, smooth = read_entries(folder / COARSE), read_entries(folder / FINE)
     fine = bool(smooth) and not coarse
@@ -33,10 +33,16 @@ def export(
     videos = {clip.clip_id: _video(clip, file, prefix) for clip in clips}
     text, count = _text(form, entries, rough or entries, smooth, videos, fine)
     file.parent.mkdir(parents=True, exist_ok=True)
+    _write(file, text)
+    if form == "label-studio":
+        _write(file.with_suffix(".xml"), label_studio.CONFIG)
+    return count
+
+
+def _write(file: Path, text: str) -> None:
     partial = file.with_name(f"{file.name}.part")
     partial.write_text(text, encoding="utf-8")
     partial.replace(file)
-    return count
 
 
 def _text(

@@ -129,6 +129,7 @@ def test_choices_of_label_studio_come_back_as_verdicts(again, corpus, entries, t
     tasks = json.loads((tmp_path / "tasks.json").read_text())
     assert run.told["entries"] == len(tasks) == len(entries(again.out))
     assert (tmp_path / tasks[0]["data"]["video"]).resolve().is_file()
+    assert '<Choices name="verdict"' in (tmp_path / "tasks.xml").read_text()
     for number, task in enumerate(tasks):
         choice = {"from_name": "verdict", "value": {"choices": ["reject" if number < 2 else "accept"]}}
         note = {"from_name": "note", "value": {"text": ["blurred"]}}
