@@ -23,7 +23,7 @@ from emo.extractors.media import read_views
 from emo.merr.folder import CLUES, PICTURES, BuildFolder, read_keyed
 from emo.merr.rules import Evidence, evidence, label_by_rules, peak_row, units_at, units_seen
 from emo.merr.voice import VoiceMeasures, measure_voice
-from emo.records import OK
+from emo.records import OK, usable
 from emo.views import AudioView, MomentView, ViewData, ViewProblem
 
 RECIPE_VERSION = 1  # raise it whenever the same media gives other measures or another picture
@@ -138,7 +138,10 @@ def _face(table: UnitTable, job: ClueJob) -> Face:
 
 def _kept(folder: BuildFolder, key: str) -> _Decoded | None:
     value = read_keyed(folder.keyed(CLUES, key, ".json"))
-    if value is None:
+    if value is None or not {"voice", "sound", "picture"} <= set(value):
+        return None
+    seen = usable(str(value["picture"]).partition(": ")[0], accept_degraded=True)
+    if seen and not folder.keyed(PICTURES, key, ".jpg").is_file():
         return None
     return _Decoded(
         voice=cast("Mapping[str, float] | None", value["voice"]),
