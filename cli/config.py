@@ -30,6 +30,16 @@ def default_map(workspace: Workspace, root: Path) -> dict[str, Any]:
         "extract": {"clips": clips, "cache": cache, "encoder": encoders, "preset": workspace.preset},
         "cache": dict.fromkeys(("info", "ls", "verify", "export", "import"), store),
         "llm": {"tiny-base": {"merr": merr, "manifest": clips, "labels": workspace.labels}},
+        "merr": {
+            "build": {
+                "clips": clips,
+                "cache": cache,
+                "labels": workspace.labels,
+                "out": merr or str(root / "merr"),
+                "seed": workspace.seed,
+            },
+            "check": {"folder": merr or str(root / "merr"), "labels": workspace.labels},
+        },
         "train-head": {
             "cache": cache,
             "manifest": clips,
