@@ -25,8 +25,6 @@ Outcome: TypeAlias = "ViewData | ViewProblem"
 KINDS: dict[str, type[MediaView]] = {
     kind.__name__: kind for kind in (AudioView, FacesView, FrameView, MomentView)
 }
-    kind.__name__: kind for kind in (AudioView, FacesView, FrameView, MomentView)
-}
 TYPES: dict[str, np.dtype[Any]] = {name: np.dtype(name) for name in ("|u1", "<f4", "<f8")}
 PATHS = ("path", "au_path", "root")
 

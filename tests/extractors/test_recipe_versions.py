@@ -65,7 +65,6 @@ DECIDES_VALUES = {
     "extractors/waveform.py": "1f971c31dfee6c58",
     "extractors/wavlm.py": "92ec088a73f74951",
     "extractors/whisper.py": "8079e2b656ef9a10",
-    "extractors/words.py": "2d879bd23f5dd0df",
     "pipeline/canary.py": "f1226d14c5cfdf56",
     "src/emo/views.py": "f31818af4ec80575",
 }
@@ -81,6 +80,7 @@ DECIDES_NONE = {
     "extractors/running.py": "says on what encoders run: precision is in the fingerprint",
     "extractors/sources.py": "says where weights come from",
     "extractors/weights.py": "finds weight files and digests them",
+    "extractors/words.py": "hands the manifest's words over as they are",
     "extractors/wire.py": "carries views between processes as they are",
 }
 ROOT = Path(__file__).parents[2]
