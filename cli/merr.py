@@ -84,6 +84,9 @@ def merr() -> None:
 @click.option("--model", default="", help="The server's model for --explain.")
 @click.option("--describe", default="", metavar="URL", help="A server that says what the pictures show.")
 @click.option("--describe-model", default="", help="Its model.")
+@click.option(
+    "--rights", metavar="NAME|FILE", help="Whose data the clips are: what forbids a server is obeyed."
+)
 @click.option("--send-media-to", default="", metavar="HOST", help="Another machine pictures may go to.")
 @click.option(
     "--key-env", default=SERVICE.key_env, show_default=True, help="Environment variable with the key."
@@ -115,6 +118,7 @@ def build_command(
     model: str,
     describe: str,
     describe_model: str,
+    rights: str | None,
     send_media_to: str,
     key_env: str,
     concurrency: int,
@@ -139,6 +143,7 @@ def build_command(
     from emo.corpora.manifest import clips_in
     from emo.merr.build import build
     from emo.merr.explainers import describer_for, explainer_for, ledger_for
+    from emo.rights import load_rights
 
     config = MerrConfig(
         labels=LABEL_SETS[labels],
@@ -166,8 +171,9 @@ def build_command(
     ledger = ledger_for(Path(out), service)
     found, ignored = clips_in(Path(clips or "."))
     speaker = voice(ctx)
-    explainer = explainer_for(service, config, ledger)
-    describer = describer_for(service, config, ledger)
+    declared = [load_rights(rights)] if rights else []
+    explainer = explainer_for(service, config, ledger, declared)
+    describer = describer_for(service, config, ledger, declared)
     if dry_run:
         return _show_plan(found, explainer, describer, ledger.requests, service.attempts, as_json=as_json)
     speaker.note(f"{len(found)} clips{f', {ignored} other files ignored' if ignored else ''}")
@@ -179,6 +185,7 @@ def build_command(
             explainer,
             labels=_labels(labels_from, Path(cache), found),
             describer=describer,
+            rights=declared,
             concurrency=concurrency,
             review=Path(review) if review else None,
             jobs=jobs,

@@ -29,9 +29,9 @@ from emo.merr.drops import Drop, counted
 from emo.merr.fine import FineSet, explain_all
 from emo.merr.folder import CLUES, PICTURES, BuildFolder
 from emo.merr.rules import label_by_rules
-from emo.merr.sending import Rights
 from emo.merr.verdicts import REJECT, REVIEW, Verdict, of_kind, read_verdicts
 from emo.merr.voice import habits, tone_of
+from emo.rights import DataRights
 
 NOBODY = "none"
 FEW_CLIPS = 6  # starting worker processes costs more than reading these
@@ -71,7 +71,7 @@ class Built:
     given: Mapping[str, str]
     explainer: str
     describer: str
-    rights: Sequence[Rights]
+    rights: Sequence[DataRights]
     waiting: Mapping[str, str]
 
     @property
@@ -102,7 +102,7 @@ def build(
     *,
     labels: Mapping[str, str] | None = None,
     describer: Describer | None = None,
-    rights: Sequence[Rights] = (),
+    rights: Sequence[DataRights] = (),
     review: Path | None = None,
     jobs: int = 0,
     concurrency: int = 1,

@@ -15,8 +15,9 @@ from emo.merr.cases import Describer, Explainer
 from emo.merr.describing import ModelDescriber
 from emo.merr.folder import BuildFolder
 from emo.merr.local_model import LocalModel
-from emo.merr.sending import Rights, check_sending, host_of
+from emo.merr.sending import check_sending, host_of
 from emo.merr.template import TemplateExplainer
+from emo.rights import DataRights
 from emo.services import ChatService
 
 
@@ -26,7 +27,7 @@ def ledger_for(out: Path, service: ServiceConfig) -> Ledger:
 
 
 def explainer_for(
-    service: ServiceConfig, config: MerrConfig, ledger: Ledger, rights: Sequence[Rights] = ()
+    service: ServiceConfig, config: MerrConfig, ledger: Ledger, rights: Sequence[DataRights] = ()
 ) -> Explainer | None:
     """Who writes the reasons; None where nobody does.
 
@@ -44,7 +45,7 @@ def explainer_for(
 
 
 def describer_for(
-    service: ServiceConfig, config: MerrConfig, ledger: Ledger, rights: Sequence[Rights] = ()
+    service: ServiceConfig, config: MerrConfig, ledger: Ledger, rights: Sequence[DataRights] = ()
 ) -> Describer | None:
     """Who says what pictures show; None where nobody does. Errors as `explainer_for`, and ConfigError where
     pictures would leave this machine unasked."""
@@ -55,7 +56,7 @@ def describer_for(
 
 
 def _server(
-    base_url: str, model: str, service: ServiceConfig, rights: Sequence[Rights], *, media: bool
+    base_url: str, model: str, service: ServiceConfig, rights: Sequence[DataRights], *, media: bool
 ) -> ChatService:
     if not model:
         raise ConfigError(

@@ -4,26 +4,10 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Sequence
-from typing import Protocol
 from urllib.parse import urlsplit
 
 from emo.errors import ConfigError, RightsError
-
-
-class Rights(Protocol):
-    """What is asked of a data set's record of rights."""
-
-    @property
-    def name(self) -> str:
-        """The data set."""
-
-    @property
-    def licence(self) -> str:
-        """Its licence."""
-
-    @property
-    def may_send_to_cloud(self) -> bool:
-        """Whether it may be shown to a service of somebody else."""
+from emo.rights import DataRights
 
 
 def host_of(base_url: str) -> str:
@@ -44,7 +28,7 @@ def is_this_machine(host: str) -> bool:
         return host == "localhost"
 
 
-def check_sending(host: str, rights: Sequence[Rights], *, media: bool, send_media_to: str) -> None:
+def check_sending(host: str, rights: Sequence[DataRights], *, media: bool, send_media_to: str) -> None:
     """Refuse what must not go to `host`; everything may go to this machine.
 
     RightsError where a data set forbids any service, ConfigError where pictures would go to a host that was

@@ -6,6 +6,7 @@ import pytest
 
 from emo.errors import ConfigError, RightsError, ServiceDown
 from emo.merr.sending import check_sending, host_of, is_this_machine
+from emo.rights import DataRights
 from emo.services import ChatService
 
 pytest.importorskip("openai")
@@ -127,14 +128,13 @@ def test_this_machine_is_loopback_and_nothing_that_looks_like_it():
     )
 
 
-class Rights:
-    name, licence, may_send_to_cloud = "MER2023", "EULA", False
+MER2023 = DataRights(name="MER2023", licence="EULA", may_send_to_cloud=False)
 
 
 def test_a_data_set_that_may_not_be_sent_is_not_sent_but_to_this_machine():
     with pytest.raises(RightsError, match=r"MER2023 \(EULA\)"):
-        check_sending("api.example.org", [Rights()], media=False, send_media_to="api.example.org")
-    check_sending("127.0.0.1", [Rights()], media=True, send_media_to="")
+        check_sending("api.example.org", [MER2023], media=False, send_media_to="api.example.org")
+    check_sending("127.0.0.1", [MER2023], media=True, send_media_to="")
 
 
 def test_pictures_leave_only_for_the_host_that_was_named():
@@ -144,3 +144,15 @@ def test_pictures_leave_only_for_the_host_that_was_named():
         check_sending("api.example.org", [], media=True, send_media_to="example.org")
     check_sending("api.example.org", [], media=True, send_media_to="api.example.org")
     check_sending("api.example.org", [], media=False, send_media_to="")
+
+
+def test_the_command_leaves_with_nine_where_the_data_may_not_be_sent(tmp_path, capsys):
+    from emo.cli.main import main
+
+    (tmp_path / "clips").mkdir()
+    (tmp_path / "clips/a.mp4").write_bytes(b"no film")
+    server = ["--explain", "https://api.example.org/v1", "--model", "m", "--rights", "mer2023"]
+    with pytest.raises(SystemExit) as left:
+        main(["merr", "build", str(tmp_path / "clips"), "--out", str(tmp_path / "merr"), *server])
+    assert left.value.code == 9
+    assert "mer2023" in capsys.readouterr().err
