@@ -220,19 +220,20 @@ def test_rights_are_asked_and_the_card_is_the_repository_s(path, filled, lab):
 
 
 def test_before_a_push_it_is_told_how_well_speakers_are_recognised_or_how_to_be_told(
-    path, filled, lab, tmp_path
+    path, filled, lab, tmp_path, fill, make_records
 ):
-    without = call("push", URL, "--cache", path, "--dry-run")
+    without = call("push", URL, "--cache", path, "--dry-run", "--i-have-rights")
     assert without.exit_code == 0 and "Add --manifest" in without.output
+    fill(filled, make_records(24, first=24))
     lines = [
-        {"id": clip_id, "path": f"{number}.mp4", "speaker": f"s{number % 3}"}
+        {"clip_id": clip_id, "path": f"{number}.mp4", "speaker": f"s{number % 9}"}
         for number, clip_id in enumerate(filled)
     ]
     manifest = tmp_path / "m.jsonl"
     manifest.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    told = call("push", URL, "--cache", path, "--dry-run", "--manifest", manifest)
+    told = call("push", URL, "--cache", path, "--dry-run", "--i-have-rights", "--manifest", manifest)
     assert told.exit_code == 0, told.exception
-    assert "with 3 speakers" in told.output.lower() and "Add --manifest" not in told.output
+    assert "with 9 speakers" in told.output.lower() and "Add --manifest" not in told.output
     assert len(lab.commits) == 1
 
 
