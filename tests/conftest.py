@@ -249,7 +249,8 @@ class _Answers(http.server.BaseHTTPRequestHandler):
     def _large(self, kind, oid, name, body):
         repository = self.server.repositories[kind, name]
         if self.command != "PUT":
-            return self._ranged(repository.objects[oid], {"ETag": f'"{oid}"'})
+            at = repository.branches["main"]
+            return self._ranged(repository.objects[oid], {"ETag": f'"{oid}"', "X-Repo-Commit": at})
         if hashlib.sha256(body).hexdigest() != oid:
             return self._send(400, {}, b"other bytes")
         repository.objects[oid] = body
