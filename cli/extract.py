@@ -47,7 +47,11 @@ MOST_LISTED = 20
 @click.option(
     "--faces",
     default="",
-    help="Which faces: policy=largest|central|active|listener, sampling=onset-apex-offset:16, margin=, ...",
+    help="Which faces: policy=largest|central|active|listener, sampling=onset-apex-offset:16, margin=, "
+    "alignment=openface, ...",
+)
+@click.option(
+    "--aligned-faces", type=click.Path(), metavar="DIR", help="OpenFace's faces, one NAME.npy a media file."
 )
 @click.option("--jobs", type=int, default=0, show_default=True, help="Decoding processes; 0 is one a core.")
 @click.option(
@@ -80,6 +84,7 @@ def extract(
     cache: str,
     views: str,
     faces: str,
+    aligned_faces: str | None,
     jobs: int,
     durability: Durability,
     retry_failed: bool,
@@ -102,6 +107,7 @@ def extract(
     emo extract clips/ --encoder hubert@paper+merbench,eva@paper+pool64
     emo extract clips/ --encoder wavlm@large --layers 6,9,12
     emo extract clips/ --encoder mae --faces policy=active,sampling=onset-apex-offset:16
+    emo extract clips/ --encoder mae@paper --faces alignment=openface --aligned-faces openface_face/
     emo extract clips/ --encoder hubert,mae --views noise@10dB,flip
     """
     from emo.pipeline.extract import extract as run
@@ -117,6 +123,7 @@ def extract(
             layers=_layers(layers),
             views=[name.strip() for name in views.split(",") if name.strip()],
             faces=_settings(faces),
+            aligned_faces=aligned_faces,
             jobs=jobs,
             retry_failed=retry_failed,
             redo=redo,

@@ -22,6 +22,7 @@ from emo.clip import Clip, normal_id
 from emo.errors import ConfigError
 
 COLUMNS: tuple[str, ...] = tuple(field.name for field in fields(Clip))
+PATHS = ("path", "au_path", "faces_path")
 MANIFEST_NAMES = ("manifest.jsonl", "manifest.csv")
 VIDEO_SUFFIXES = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".flv", ".wmv", ".mpg", ".mpeg")
 MEDIA_SUFFIXES = frozenset({*VIDEO_SUFFIXES, ".wav", ".mp3", ".flac", ".m4a", ".aac", ".ogg"})
@@ -71,7 +72,7 @@ def write_manifest(path: Path, clips: Iterable[Clip]) -> None:
     with partial.open("w", encoding="utf-8", newline="\n") as stream:
         for clip in clips:
             row = {name: getattr(clip, name) for name in COLUMNS}
-            for name in ("path", "au_path"):
+            for name in PATHS:
                 if row[name] is not None:
                     row[name] = Path(os.path.relpath(row[name], path.parent)).as_posix()
             kept = {name: value for name, value in row.items() if value not in (None, "")}
@@ -180,11 +181,12 @@ def _clip(row: Mapping[str, Json], folder: Path) -> Clip:
         mistakes.append(f"end {end} is not after start {start}.")
     person = _person(values.get("person"), mistakes)
     path = values.get("path", "")
-    if not path or "\0" in path:
+    if not path:
         mistakes.append("path is missing. Name the media file.")
+    mistakes += [f"{name} has a zero character." for name in PATHS if "\0" in values.get(name, "")]
     if mistakes:
         raise ConfigError(*mistakes)
-    au_path = values.get("au_path")
+    au_path, faces_path = values.get("au_path"), values.get("faces_path")
     return Clip(
         clip_id=values.get("clip_id")
         or Path(path).with_suffix("").as_posix() + (f"#{person}" * bool(person)),
@@ -197,6 +199,7 @@ def _clip(row: Mapping[str, Json], folder: Path) -> Clip:
         split=values.get("split") or None,
         au_path=folder / au_path if au_path else None,
         person=person,
+        faces_path=folder / faces_path if faces_path else None,
     )
 
 

@@ -24,7 +24,7 @@ from emo.views import AudioView, FacesView, FrameView, MediaView, ViewData, View
 Outcome: TypeAlias = "ViewData | ViewProblem"
 KINDS: dict[str, type[MediaView]] = {kind.__name__: kind for kind in (AudioView, FacesView, FrameView)}
 TYPES: dict[str, np.dtype[Any]] = {name: np.dtype(name) for name in ("|u1", "<f4", "<f8")}
-PATHS = ("path", "au_path", "root")
+PATHS = ("path", "au_path", "faces_path", "root")
 
 
 def order_of(clip: Clip, views: Sequence[MediaView], limits: MediaLimits) -> Json:

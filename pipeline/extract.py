@@ -21,6 +21,7 @@ from emo.canonical import Json
 from emo.clip import Clip
 from emo.config.cache import Durability
 from emo.config.extract import DEFAULTS, MediaLimits
+from emo.corpora.aligned_faces import with_aligned_faces
 from emo.corpora.manifest import clips_in
 from emo.digests import StatCache
 from emo.errors import ConfigError
@@ -28,7 +29,15 @@ from emo.extractors import make_encoder
 from emo.extractors.reading import Asked, Reading, read_ahead
 from emo.extractors.weights import rehash_weights
 from emo.pipeline.canary import check_canary
-from emo.pipeline.plan import EncoderPlan, ExtractPlan, Failure, augmented_too, make_plan, with_faces
+from emo.pipeline.plan import (
+    EncoderPlan,
+    ExtractPlan,
+    Failure,
+    alignment_notes,
+    augmented_too,
+    make_plan,
+    with_faces,
+)
 from emo.records import OK, FeatureSink, Record, usable
 from emo.rights import DataRights
 from emo.views import Encoder, FacesView, View, ViewData, ViewProblem
@@ -74,6 +83,7 @@ def extract(
     layers: Sequence[int] = (),
     views: Sequence[str] = (),
     faces: Mapping[str, str] = MappingProxyType({}),
+    aligned_faces: str | os.PathLike[str] | None = None,
     jobs: int = 0,
     retry_failed: bool = False,
     redo: bool = False,
@@ -91,7 +101,8 @@ def extract(
     `clips` is a folder, a media file, a manifest or a list of Clip; `encoders` are names such as `hubert` or
     `hubert@merbench`, of `preset` where they name none; `layers` asks each for one feature a layer;
     `views` are augmented views for training, such as `noise@10dB` and `flip`, stored beside the plain ones;
-    `faces` changes which faces encoders look at, such as `{"policy": "active"}`.
+    `faces` changes which faces encoders look at, such as `{"policy": "active"}`;
+    `aligned_faces` is a folder of OpenFace's faces for clips that name none.
     `jobs` is the number of decoding processes (0: one a core); `limits` is what a file may claim and cost.
     `rehash` reads media and weights again that look unchanged. `rights` says what data the clips are of; the
     cache keeps it, and without it what the cache says already goes for these clips too. `dry_run` stops
@@ -110,6 +121,7 @@ def extract(
         layers,
         views,
         faces,
+        aligned_faces,
         retry_failed=retry_failed,
         redo=redo,
         replace_changed=replace_changed,
@@ -135,6 +147,7 @@ def _planned(
     layers: Sequence[int],
     views: Sequence[str],
     faces: Mapping[str, str],
+    aligned_faces: str | os.PathLike[str] | None,
     **choices: Any,
 ) -> ExtractPlan:
     """What there is to do; `choices` as `make_plan` takes them."""
@@ -142,13 +155,16 @@ def _planned(
     if isinstance(clips, str | os.PathLike) and not chosen:
         passed_over = f": {ignored} other files ignored" if ignored else ""
         raise ConfigError(f"no media found in {os.fspath(clips)}{passed_over}. Name a folder of clips.")
+    if aligned_faces is not None:
+        chosen = with_aligned_faces(chosen, Path(aligned_faces))
     store = open_cache(cache, mode="a")
     if rehash:
         rehash_weights()
     files = StatCache(Path(f"{os.fspath(cache)}.journal") / "media-digests.jsonl", rehash=rehash)
-    made, notes = augmented_too([_made(name, preset, layers, faces) for name in encoders], views)
+    asked = [_made(name, preset, layers, faces) for name in encoders]
+    made, notes = augmented_too(asked, views)
     plan = make_plan(chosen, made, store, files, ignored=ignored, **choices)
-    return replace(plan, notes=tuple(notes))
+    return replace(plan, notes=(*notes, *alignment_notes(asked)))
 
 
 def _made(name: str, preset: str, layers: Sequence[int], faces: Mapping[str, str]) -> Encoder:
