@@ -25,8 +25,9 @@ PLAIN_INTERVAL_S = 5.0
 class Meter(Protocol):
     """Shows how far a piece of work has come."""
 
-    def update(self, done: float, total: float, note: str = "") -> None:
-        """Show `done` of `total`; `note` is a few words."""
+    def update(self, done: float, total: float, note: str = "", *, share: float | None = None) -> None:
+        """Show `done` of `total`; `note` is a few words. `share` is how much of the time they take, where
+        that is known better than by their number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ class Voice:
             yield _Silent()
         elif sys.stderr.isatty():
             with _bar() as progress:
-                yield _Bar(progress, progress.add_task(title, total=None, note=""))
+                yield _Bar(progress, progress.add_task(title, total=None, note="", count=""))
         else:
             yield _Lines(title)
 
@@ -109,7 +110,7 @@ def quieten_transformers() -> None:
 
 
 class _Silent:
-    def update(self, done: float, total: float, note: str = "") -> None:
+    def update(self, done: float, total: float, note: str = "", *, share: float | None = None) -> None:
         pass
 
 
@@ -119,44 +120,47 @@ class _Lines:
     def __init__(self, title: str) -> None:
         self._title = title
         self._started = self._spoke = time.monotonic()
-        self._first: tuple[float, float] | None = None  # when, and how much was done
+        self._first: tuple[float, float] | None = None  # when, and which share was done
 
-    def update(self, done: float, total: float, note: str = "") -> None:
+    def update(self, done: float, total: float, note: str = "", *, share: float | None = None) -> None:
         now = time.monotonic()
+        if share is None:
+            share = done / total if total else 1.0
         if self._first is None:
-            self._first = (now, done)
+            self._first = (now, share)
         if now - self._spoke < PLAIN_INTERVAL_S and done < total:
             return
         self._spoke = now
-        tail = self._time(now, done, total) + (f"  {note}" if note else "")
-        click.echo(f"{self._title}: {done:.0f}/{total:.0f}{tail}", err=True)
+        time_told = f", {now - self._started:.0f} s" if done >= total else self._left(now, share)
+        click.echo(f"{self._title}: {done:.0f}/{total:.0f}{time_told}{f'  {note}' if note else ''}", err=True)
 
-    def _time(self, now: float, done: float, total: float) -> str:
-        if done >= total:
-            return f", {now - self._started:.0f} s"
+    def _left(self, now: float, share: float) -> str:
         began, before = self._first or (self._started, 0.0)
-        if done <= before:
+        if share <= before:
             return ""
-        return f", {(now - began) / (done - before) * (total - done):.0f} s left"
+        return f", {(now - began) / (share - before) * (1 - share):.0f} s left"
 
 
 class _Bar:
     def __init__(self, progress: Progress, task: TaskID) -> None:
         self._progress, self._task = progress, task
 
-    def update(self, done: float, total: float, note: str = "") -> None:
-        self._progress.update(self._task, completed=done, total=total, note=note)
+    def update(self, done: float, total: float, note: str = "", *, share: float | None = None) -> None:
+        if share is None:
+            share = done / total if total else 1.0
+        count = f"{done:.0f}/{total:.0f}"
+        self._progress.update(self._task, completed=share, total=1.0, note=note, count=count)
 
 
 def _bar() -> Progress:
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
     from rich.table import Column
 
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
-        MofNCompleteColumn(),
+        TextColumn("{task.fields[count]}"),
         TimeRemainingColumn(table_column=Column(min_width=7, no_wrap=True)),
         TextColumn("{task.fields[note]}", style="dim"),
         console=Console(stderr=True),

@@ -1,4 +1,4 @@
-"""`emo corpus render`: clips of drawn people, with labels, action units and reasons."""
+"""`emo corpus`: clips of drawn people to try things on, and data sets beside each other."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from emo.cli.console import print_json, voice
 
 @click.group()
 def corpus() -> None:
-    """Make clips to try things on."""
+    """Make clips to try things on; compare data sets."""
 
 
 @corpus.command()
@@ -52,3 +52,45 @@ def render(
         print_json(summary)
     else:
         click.echo(f"{done} clips in {out}; look at {summary['contact_sheet']}")
+
+
+@corpus.command()
+@click.argument("own", nargs=-1)
+@click.option("--only", multiple=True, help="Part of a data set's name; repeatable.  [default: all]")
+@click.option("--out", type=click.Path(dir_okay=False), help="Write the table as Markdown.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+def compare(own: tuple[str, ...], only: tuple[str, ...], out: str | None, as_json: bool) -> None:
+    """Print data sets by size, labels, kinds of description, language and licence, with sources.
+
+    OWN are manifests or folders of yours (NAME=PATH gives a name); they are counted and stand on top.
+
+    \b
+    emo corpus compare --only mer20 --only dfew
+    emo corpus compare mine=clips/manifest.jsonl --out datasets.md
+    """
+    from dataclasses import asdict
+
+    from emo.corpora.comparison import HEADERS, catalogue, chosen, counted
+    from emo.errors import ConfigError
+    from emo.evaluation.tables import markdown_table
+
+    mine = []
+    for given in own:
+        name, _, path = given.rpartition("=")
+        mine.append(counted(name or Path(path).stem, Path(path)))
+    known = chosen(catalogue(), only)
+    if only and not known:
+        names = ", ".join(each.name for each in catalogue())
+        raise ConfigError(f"no data set has {' or '.join(only)} in its name. Known: {names}.")
+    sets = [*mine, *known]
+    if as_json:
+        print_json({"datasets": [asdict(one) for one in sets]})
+        return
+    table = markdown_table(HEADERS, [one.cells() for one in sets])
+    sources = "".join(f"- {one.name}: {one.source}\n" for one in sets)
+    text = f"{table}\nSources; read the owners' licence before you use the data.\n\n{sources}"
+    if out:
+        Path(out).write_text(text, encoding="utf-8")
+        click.echo(f"{len(sets)} data sets in {out}")
+    else:
+        click.echo(text, nl=False)

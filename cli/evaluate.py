@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from emo.pipeline.evaluation import Evaluation, Reproduction
 
 
+PREDICTIONS = "predictions:"
+
+
 @click.command()
 @model_options
 @accept_option()
@@ -60,12 +63,20 @@ def evaluate(
     """Score a trained model: weighted F1, UAR and WAR with n, invalid answers and an interval.
 
     The interval is a bootstrap over speakers. Answers that name no label count as wrong. Recipes:
-    mer2023-semi, mer2024-noise, dfew-zero-shot.
+    mer2023-semi, mer2024-noise, dfew-zero-shot. `--system predictions:FILE` scores answers that another
+    system wrote; `emo score` has every metric for those.
 
     \b
     emo evaluate --model runs/llm --manifest clips/manifest.jsonl --out runs/llm/test
+    emo evaluate --system predictions:valley.csv --manifest clips/manifest.jsonl
     emo evaluate --recipe mer2023-semi --model runs/released --manifest mer2023-semi.csv
     """
+    if model.startswith(PREDICTIONS):
+        if recipe or abstain_below:
+            raise ConfigError("--recipe and --abstain-below ask a model. Leave them out for predictions.")
+        _score_predictions(ctx, model, manifest, split, out, seed, as_json)
+        return
+
     from emo.cache import open_cache
     from emo.corpora.manifest import clips_in
     from emo.evaluation.published import load_published
@@ -98,6 +109,30 @@ def evaluate(
         print_json({"model": model, "split": chosen, **result})
     else:
         click.echo("\n".join(lines))
+
+
+def _score_predictions(
+    ctx: click.Context,
+    system: str,
+    manifest: str,
+    split: str | None,
+    out: str | None,
+    seed: int,
+    as_json: bool,
+) -> None:
+    """`emo score` with the manifest as truth."""
+    from emo.cli.score import score
+    from emo.corpora.manifest import manifest_in
+
+    ctx.invoke(
+        score,
+        predictions=(Path(system.removeprefix(PREDICTIONS)),),
+        truth=manifest_in(Path(manifest)),
+        split=split or "test",
+        out=Path(out) if out else None,
+        seed=seed,
+        as_json=as_json,
+    )
 
 
 def _scored(found: Evaluation, title: str) -> Iterator[str]:

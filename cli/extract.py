@@ -6,96 +6,48 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from emo.cli.console import Voice, print_json, voice
+from emo.cli.cache_options import size
+from emo.cli.console import Meter, Voice, print_json, voice
+from emo.cli.extract_options import extract_options
 from emo.errors import ConfigError
 
 if TYPE_CHECKING:
-    from emo.config.cache import Durability
     from emo.config.extract import MediaLimits
-    from emo.pipeline.extract import ExtractResult
     from emo.pipeline.plan import ExtractPlan
+    from emo.pipeline.progress import ExtractProgress, ExtractResult
 
 EXIT_PARTIAL = 3
 MOST_LISTED = 20
+MEASURED_ON = 8  # clips before size is foretold
 
 
 @click.command()
 @click.argument("clips", required=False, type=click.Path())
-@click.option(
-    "--encoder",
-    "-e",
-    default="hubert,mae,videomae,eva",
-    show_default=True,
-    help="NAME[@PRESET][+VARIANT][,NAME...]",
-)
-@click.option(
-    "--preset",
-    metavar="[paper|base|large|tiny]",
-    default="base",
-    show_default=True,
-    help="Which weights, for names without @. tiny is a check of the pipeline, no claim about real emotion.",
-)
-@click.option("--layers", default="", metavar="N[,N...]", help="Several layers, as frames@6, frames@9, ...")
-@click.option(
-    "--cache", type=click.Path(), default="features.zarr", show_default=True, help="The feature store."
-)
-@click.option("--views", default="", help="Augmented views for training too: noise@10dB,flip.")
-@click.option(
-    "--faces",
-    default="",
-    help="Which faces: policy=largest|central|active|listener, sampling=onset-apex-offset:16, margin=, "
-    "alignment=openface, ...",
-)
-@click.option(
-    "--aligned-faces", type=click.Path(), metavar="DIR", help="OpenFace's faces, one NAME.npy a media file."
-)
-@click.option("--jobs", type=int, default=0, show_default=True, help="Decoding processes; 0 is one a core.")
-@click.option(
-    "--durability", type=click.Choice(["none", "batch", "record"]), default="batch", show_default=True
-)
-@click.option("--retry-failed", is_flag=True, help="Try clips again that failed before.")
-@click.option("--redo", is_flag=True, help="Encode everything again.")
-@click.option("--replace-changed", is_flag=True, help="Go on where many stored ids now name other media.")
-@click.option(
-    "--strict-root", is_flag=True, help="Refuse media outside the folder of CLIPS, and links there."
-)
-@click.option(
-    "--media-limit",
-    "limits",
-    multiple=True,
-    metavar="NAME=NUMBER",
-    help="Such as most_seconds=3600, see docs/media.md; repeatable.",
-)
-@click.option("--rehash", is_flag=True, help="Read media and weights again that look unchanged.")
-@click.option("--rights", metavar="NAME|FILE", help="Whose data the clips are, kept with the features.")
+@extract_options
 @click.option("--dry-run", is_flag=True, help="Show the plan and stop.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 @click.pass_context
 def extract(
     ctx: click.Context,
+    /,
     clips: str | None,
     encoder: str,
     preset: str,
     layers: str,
-    cache: str,
     views: str,
     faces: str,
-    aligned_faces: str | None,
-    jobs: int,
-    durability: Durability,
-    retry_failed: bool,
-    redo: bool,
-    replace_changed: bool,
+    rights: str | None,
+    shard: str,
+    backend: str,
+    scheduler: str,
     strict_root: bool,
     limits: tuple[str, ...],
-    rehash: bool,
-    rights: str | None,
-    dry_run: bool,
     as_json: bool,
+    **settings: Any,
 ) -> None:
     """Store features of CLIPS (a folder, a manifest or a media file; default: here) in the cache.
 
@@ -103,39 +55,37 @@ def extract(
 
     \b
     emo extract clips/ --encoder hubert,mae --cache features.zarr
-    emo extract manifest.jsonl --encoder videomae --preset paper
-    emo extract clips/ --encoder hubert@paper+merbench,eva@paper+pool64
-    emo extract clips/ --encoder wavlm@large --layers 6,9,12
+    emo extract manifest.jsonl --encoder hubert@paper+merbench,eva@paper+pool64
     emo extract clips/ --encoder mae --faces policy=active,sampling=onset-apex-offset:16
     emo extract clips/ --encoder mae@paper --faces alignment=openface --aligned-faces openface_face/
-    emo extract clips/ --encoder hubert,mae --views noise@10dB,flip
+    emo extract manifest.jsonl --shard 3/16 --device cuda
     """
     from emo.pipeline.extract import extract as run
+    from emo.pipeline.parts import Shard
     from emo.rights import load_rights
 
+    if (backend == "dask") != bool(scheduler):
+        raise click.UsageError("--backend dask and --scheduler ADDRESS go together.")
     speaker = voice(ctx)
     with speaker.meter("extract") as meter:
+        shown = _Shown(speaker, meter)
         result = run(
             clips or ".",
             [name.strip() for name in encoder.split(",") if name.strip()],
-            cache,
             preset=preset,
             layers=_layers(layers),
             views=[name.strip() for name in views.split(",") if name.strip()],
-            faces=_settings(faces),
-            aligned_faces=aligned_faces,
-            jobs=jobs,
-            retry_failed=retry_failed,
-            redo=redo,
-            replace_changed=replace_changed,
-            rehash=rehash,
+            faces=_face_settings(faces),
             rights=load_rights(rights) if rights else None,
-            durability=durability,
+            shard=Shard.parse(shard),
+            scheduler=scheduler,
             limits=media_limits(limits, Path(clips or ".") if strict_root else None),
-            dry_run=dry_run,
-            on_plan=lambda plan: _show_plan(speaker, plan, preset),
-            on_progress=lambda event: meter.update(event.done, event.total, event.clip_id),
+            on_plan=lambda plan: shown.plan(plan, preset),
+            on_progress=shown.progress,
+            **settings,
         )
+    for note in result.notes[shown.notes :]:
+        speaker.note(note)
     if as_json:
         print_json(result.to_json())
     else:
@@ -147,7 +97,6 @@ def extract(
 def media_limits(given: Sequence[str], root: Path | None) -> MediaLimits:
     """The limits with the NAME=NUMBER of `given`; media only below `root`, or beside it if it is a file."""
     from emo.config.extract import DEFAULTS
-    from emo.errors import ConfigError
 
     if wrong := [item for item in given if "=" not in item]:
         raise ConfigError(*(f"--media-limit {item}: not NAME=NUMBER." for item in wrong))
@@ -164,25 +113,54 @@ def _layers(told: str) -> tuple[int, ...]:
         raise click.UsageError(f"--layers takes numbers such as 6,9,12, not {told!r}.") from None
 
 
-def _settings(given: str) -> dict[str, str]:
+def _face_settings(given: str) -> dict[str, str]:
     items = [item.strip() for item in given.split(",") if item.strip()]
     if wrong := [item for item in items if "=" not in item]:
         raise ConfigError(*(f"--faces {item}: not NAME=VALUE, such as policy=active." for item in wrong))
     return dict(item.split("=", 1) for item in items)
 
 
-def _show_plan(speaker: Voice, plan: ExtractPlan, preset: str) -> None:
-    augmented = [part.encoder.spec.preset for part in plan.parts if "parent" in part.encoder.spec.recipe]
-    spaces = f"{len(plan.parts) - len(augmented)} encoders ({_presets(plan, preset)})"
-    if augmented:
-        spaces = f"({spaces} + {len(augmented)} augmented views)"
-    for line in plan.notes:
-        speaker.note(line)
-    speaker.note(
-        f"{len(plan.clips)} clips x {spaces}: "
-        f"{plan.already} pairs stored, {len(plan.failed_before)} failed before, {plan.to_do} to do"
-        f"{f', {plan.ignored} other files ignored' if plan.ignored else ''}"
-    )
+class _Shown:
+    """The plan before the work, what it will come to once some is done, and how far it has come."""
+
+    def __init__(self, speaker: Voice, meter: Meter) -> None:
+        self._speaker, self._meter = speaker, meter
+        self._told = False
+        self._clips = 0
+        self.notes = 0
+
+    def plan(self, plan: ExtractPlan, preset: str) -> None:
+        self.notes = len(plan.notes)
+        for line in plan.notes:
+            self._speaker.note(line)
+        ignored = f", {plan.ignored} other files ignored" if plan.ignored else ""
+        self._speaker.note(
+            f"{len(plan.clips)} clips x {_spaces(plan, preset)}: {plan.already} pairs stored, "
+            f"{len(plan.failed_before)} failed before, {plan.to_do} to do{ignored}"
+        )
+        if plan.least_bytes:
+            self._speaker.note(f"at least {size(plan.least_bytes)}{_smaller(plan)}")
+
+    def progress(self, event: ExtractProgress) -> None:
+        self._meter.update(event.done, event.total, event.clip_id, share=event.share)
+        self._clips += 1
+        if not self._told and self._clips >= MEASURED_ON and event.share and event.done < event.total:
+            self._told = True
+            self._speaker.note(f"about {size(int(event.bytes / event.share))} of features in all")
+
+
+def _smaller(plan: ExtractPlan) -> str:
+    """What to type for less, where whole EVA tokens are most of what is to be stored."""
+    whole = [part for part in plan.parts if part.to_do and part.encoder.spec.encoder == "eva"]
+    if any("+" not in part.encoder.spec.preset for part in whole):
+        return "; eva tokens are most of it: eva@int8 takes half, eva@pool64 a sixteenth (docs/encoders.md)"
+    return ""
+
+
+def _spaces(plan: ExtractPlan, preset: str) -> str:
+    augmented = sum("parent" in part.encoder.spec.recipe for part in plan.parts)
+    encoders = f"{len(plan.parts) - augmented} encoders ({_presets(plan, preset)})"
+    return f"({encoders} + {augmented} augmented views)" if augmented else encoders
 
 
 def _presets(plan: ExtractPlan, preset: str) -> str:
@@ -195,8 +173,8 @@ def _presets(plan: ExtractPlan, preset: str) -> str:
 
 def _show(result: ExtractResult) -> None:
     click.echo(
-        f"{result.clips} clips: {result.stored} records stored, {result.already} stored before, "
-        f"{len(result.failed)} failed ({result.seconds['total']:.1f} s)"
+        f"{result.clips} clips: {result.stored} records stored ({size(result.bytes)}), {result.already} "
+        f"stored before, {len(result.failed)} failed ({result.seconds['total']:.1f} s)"
     )
     for failure in result.failed[:MOST_LISTED]:
         click.echo(f"  {failure.clip_id}  {failure.encoder}  {failure.status}  {failure.reason}")

@@ -21,7 +21,7 @@ from emo import errors
 VERBS: dict[str, tuple[str, str]] = {
     "init": ("emo.cli.init:init", "Write a commented emo.yaml for this folder."),
     "demo": ("emo.cli.demo:demo", "Render clips, extract, train, answer, and write a report."),
-    "corpus": ("emo.cli.corpus:corpus", "Make clips to try things on."),
+    "corpus": ("emo.cli.corpus:corpus", "Make clips to try things on; compare data sets."),
     "extract": ("emo.cli.extract:extract", "Store features of clips in the cache."),
     "cache": ("emo.cli.cache:cache", "Look into a cache, verify it, move features in and out."),
     "doctor": ("emo.cli.doctor:doctor", "Try what the cache's promises rest on, on your disk."),
@@ -32,6 +32,12 @@ VERBS: dict[str, tuple[str, str]] = {
     "predict": ("emo.cli.predict:predict", "Answer for clips: a label and its reasons."),
     "calibrate": ("emo.cli.calibrate:calibrate", "Fit a model's probabilities on validation clips."),
     "evaluate": ("emo.cli.evaluate:evaluate", "Score a trained model on a manifest."),
+    "score": ("emo.cli.score:score", "Score files of answers, whatever system wrote them."),
+    "submit": ("emo.cli.submit:submit", "Write answers as the file that a MER challenge takes."),
+    "report": (
+        "emo.cli.report:report",
+        "Put your results beside published ones.",
+    ),
 }
 
 EXIT_BUG, EXIT_USAGE, EXIT_PARTIAL, EXIT_INTERRUPTED = 1, 2, 3, 75

@@ -18,7 +18,12 @@ if TYPE_CHECKING:
 
 _OPTIONS = (
     click.option(
-        "--model", required=True, type=click.Path(), help="Folder of a trained head or LLaMA stage."
+        "--model",
+        "--system",
+        "model",
+        required=True,
+        type=click.Path(),
+        help="Folder of a trained head or LLaMA stage.",
     ),
     click.option(
         "--cache", type=click.Path(), default="features.zarr", show_default=True, help="The feature store."

@@ -89,13 +89,19 @@ def clips_in(place: Path, *, encoding: str = "utf-8") -> tuple[list[Clip], int]:
     at `place`.
     """
     if place.is_dir():
-        manifests = [place / name for name in MANIFEST_NAMES if (place / name).is_file()]
-        return (read_manifest(manifests[0], encoding=encoding), 0) if manifests else _walked(place)
+        manifest = manifest_in(place)
+        return (read_manifest(manifest, encoding=encoding), 0) if manifest != place else _walked(place)
     if not place.exists():
         raise ConfigError(f"{place} does not exist. Name a folder of clips, a manifest or a media file.")
     if place.suffix.lower() in (".jsonl", ".csv"):
         return read_manifest(place, encoding=encoding), 0
     return [Clip(clip_id=place.stem, path=place)], 0
+
+
+def manifest_in(place: Path) -> Path:
+    """The manifest in the folder `place`; `place` itself where it is no folder or has none."""
+    held = [place / name for name in MANIFEST_NAMES if (place / name).is_file()]
+    return held[0] if held else place
 
 
 def _walked(folder: Path) -> tuple[list[Clip], int]:

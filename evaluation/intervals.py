@@ -46,7 +46,7 @@ class Difference:
     `p_value` is two-sided: twice the smaller share of resamples on either side of 0, at least 1 / R.
     """
 
-    metric: Metric
+    metric: str
     value: float
     low: float
     high: float
@@ -93,10 +93,27 @@ def interval_of_sums(
     """
     if not len(rows):
         raise ConfigError(f"no clips to take {metric} of.")
+    return _interval(metric, _summed(rows, clusters), statistic, resamples, level, seed)
+
+
+def draws_of_sums(
+    rows: Floats,
+    statistic: Statistic,
+    clusters: Sequence[str | None] | None = None,
+    *,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> Floats:
+    """The statistic of each resample, (R,): what the interval's percentiles are taken of."""
+    return statistic(_resampled(_summed(rows, clusters), resamples, seed))
+
+
+def _summed(rows: Floats, clusters: Sequence[str | None] | None) -> Floats:
+    """The sums of `rows` (N, ...) in each cluster, (G, ...)."""
     groups = cluster_codes(len(rows), clusters)
     tables = np.zeros((groups.max() + 1, *rows.shape[1:]))
     np.add.at(tables, groups, rows)
-    return _interval(metric, tables, statistic, resamples, level, seed)
+    return tables
 
 
 def _interval(
@@ -121,20 +138,51 @@ def paired_bootstrap(
     """Whether `first` is better than `second`: both scored on the same resampled speakers."""
     score = _metric(metric)
     tables = [_cluster_tables(truth, predicted, labels, clusters) for predicted in (first, second)]
-    # One seed for both draws the same speakers, which is what makes the comparison paired.
-    draws = [score(_resampled(table, resamples, seed)) for table in tables]
+    return _difference(metric, tables[:1], tables[1:], score, resamples, level, seed)
+
+
+def difference_of_sums(
+    metric: str,
+    first: Sequence[Floats],
+    second: Sequence[Floats],
+    statistic: Statistic,
+    clusters: Sequence[str | None] | None = None,
+    *,
+    resamples: int = 2000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> Difference:
+    """As `paired_bootstrap` for any statistic of sums over clips.
+
+    Each system has one array (N, F) a run, over the same clips; its score is the mean over its runs.
+    ConfigError where the numbers of clips differ.
+    """
+    if len({len(rows) for rows in (*first, *second)}) != 1:
+        raise ConfigError(f"{metric}: the runs have different numbers of clips. Compare on the same ones.")
+    tables = [[_summed(rows, clusters) for rows in runs] for runs in (first, second)]
+    return _difference(metric, tables[0], tables[1], statistic, resamples, level, seed)
+
+
+def _difference(
+    metric: str,
+    first: Sequence[Floats],
+    second: Sequence[Floats],
+    statistic: Statistic,
+    resamples: int,
+    level: float,
+    seed: int,
+) -> Difference:
+    # One seed for every draw draws the same speakers, which is what makes the comparison paired.
+    draws = [
+        np.mean([statistic(_resampled(table, resamples, seed)) for table in runs], axis=0)
+        for runs in (first, second)
+    ]
+    points = [np.mean([statistic(table.sum(axis=0)) for table in runs]) for runs in (first, second)]
     differences = draws[0] - draws[1]
     low, high = _percentiles(differences, level)
     sides = min(float((differences <= 0).mean()), float((differences >= 0).mean()))
-    return Difference(
-        metric,
-        float(score(tables[0].sum(axis=0)) - score(tables[1].sum(axis=0))),
-        low,
-        high,
-        level,
-        min(1.0, max(2 * sides, 1 / resamples)),
-        len(tables[0]),
-    )
+    p_value = min(1.0, max(2 * sides, 1 / resamples))
+    return Difference(metric, float(points[0] - points[1]), low, high, level, p_value, len(first[0]))
 
 
 def _cluster_tables(
@@ -149,6 +197,11 @@ def _cluster_tables(
     tables = np.zeros((groups.max() + 1, len(labels), len(labels) + 1))
     np.add.at(tables, (groups, rows, columns), 1)
     return tables
+
+
+def confusion_rows(truth: Sequence[str], predicted: Sequence[str | None], labels: Sequence[str]) -> Floats:
+    """What each clip adds to the confusion counts, (N, K, K + 1): the rows under SCORES."""
+    return _cluster_tables(truth, predicted, labels, None)
 
 
 def cluster_codes(clips: int, clusters: Sequence[str | None] | None) -> NDArray[np.int64]:

@@ -7,7 +7,7 @@ is to be shown, never how it was computed.
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
@@ -72,10 +72,22 @@ class Report:
         )
         return self._add(f'<div class="figures">{cards}</div>')
 
-    def table(self, headers: Sequence[str], rows: Sequence[Sequence[str]], caption: str = "") -> Report:
-        """A table; the first column is left-aligned, the others right."""
+    def table(
+        self,
+        headers: Sequence[str],
+        rows: Sequence[Sequence[str]],
+        caption: str = "",
+        *,
+        marked: Collection[int] = (),
+    ) -> Report:
+        """A table; the first column is left-aligned, the others right. Rows that are `marked` stand out."""
         head = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in headers)
-        body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+        body = "".join(
+            ('<tr class="marked">' if place in marked else "<tr>")
+            + "".join(f"<td>{escape(cell)}</td>" for cell in row)
+            + "</tr>"
+            for place, row in enumerate(rows)
+        )
         under = f'<p class="caption">{escape(caption)}</p>' if caption else ""
         table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
         return self._add(f'<div class="scroll">{table}</div>{under}')

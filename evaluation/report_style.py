@@ -36,6 +36,7 @@ th, td { padding: 7px 10px; text-align: right; border-bottom: 1px solid var(--li
 th:first-child, td:first-child { text-align: left; }
 th { color: var(--muted); font-weight: 600; }
 tbody tr:last-child td { border-bottom: 0; }
+tr.marked td { background: var(--note); font-weight: 600; }
 figure { margin: 16px 0 6px; }
 figure img { max-width: 100%; height: auto; display: block; }
 .side { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 380px), 1fr));

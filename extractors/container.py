@@ -59,6 +59,12 @@ class Media:
     tells_ends: bool = False
 
     @property
+    def seconds(self) -> float | None:
+        """How long the cut is by what the header claims; None where neither says."""
+        end = min(self.cut.end, float("inf") if self.length is None else self.length)
+        return round(max(0.0, end - self.cut.start), 4) if end < float("inf") else None
+
+    @property
     def sought(self) -> bool:
         """Whether reading starts in the middle of the file, near the cut."""
         return self.cut.start > LATE_START

@@ -163,6 +163,7 @@ class Eva:
         dtype: str = "float16",
         device: str = "auto",
         precision: str = "float32",
+        compiled: bool = False,
     ) -> None:
         choose("eva", PRESETS, preset)
         chosen = PRESETS[preset]
@@ -177,7 +178,11 @@ class Eva:
         self._view = FrameView(choice=frame or chosen.choice)
         self._ln_vision: LnVision = ln_vision or chosen.ln_vision
         self._model = FrozenModel(
-            lambda: _load(found), device=device, precision=precision, small=found.folder is None
+            lambda: _load(found),
+            device=device,
+            precision=precision,
+            compiled=compiled,
+            small=found.folder is None,
         )
         self.needs = frozenset({self._view})
         self.spec = FeatureSpec(

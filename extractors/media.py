@@ -6,6 +6,7 @@ A view that cannot be had is a ViewProblem with a status, never zeros. Knows no 
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 from typing import TypeAlias
 
 from emo.clip import Clip
@@ -71,7 +72,7 @@ def _read(scene: Scene, views: Collection[MediaView]) -> ReadViews:
         reading.read()
     for view, request in (visuals | sounds).items():
         kind: Kind = "audio" if isinstance(view, AudioView) else "video"
-        found[view] = _outcome(request, reading, kind)
+        found[view] = _outcome(request, reading, kind, media.seconds)
     return found
 
 
@@ -89,11 +90,13 @@ def _visual(view: FacesView | FrameView, scene: Scene) -> VisualRequest:
     return AllFaces(view, scene) if view.sampling == "all" else SampledFaces(view, scene)
 
 
-def _outcome(request: Sound | VisualRequest, reading: Pass, kind: Kind) -> ViewData | ViewProblem:
+def _outcome(
+    request: Sound | VisualRequest, reading: Pass, kind: Kind, seconds: float | None
+) -> ViewData | ViewProblem:
     degraded = reading.degraded(kind)
     if kind == "video" and not reading.frames:
         return ViewProblem(status="failed:no_frames", reason="no frame of this cut could be decoded")
     try:
-        return request.view(degraded)
+        return replace(request.view(degraded), media_seconds=seconds)
     except MediaError as error:
         return ViewProblem(status=error.status, reason=error.reason)

@@ -55,6 +55,12 @@ class Reading(Generic[Key]):
     views: ReadViews
     seconds: float
 
+    @property
+    def media_seconds(self) -> float | None:
+        """How long the clip is, where a view of it could be had and the file says so."""
+        lengths = (one.media_seconds for one in self.views.values() if isinstance(one, ViewData))
+        return next((length for length in lengths if length is not None), None)
+
 
 def read_views_limited(
     clip: Clip, views: Collection[View], limits: MediaLimits = DEFAULTS, *, data: bytes | None = None

@@ -84,6 +84,8 @@ def make_encoder(name: str, preset: str = "tiny", *, layers: Sequence[int] = (),
         told["layers"] = several
         if "layers" not in chosen.options:
             variants = (*variants, layers_variant(several))
+    if alien := told.keys() - inspect.signature(made_by).parameters:
+        raise ConfigError(f"{encoder} takes no {' and no '.join(sorted(alien))}.")
     made: Encoder = made_by(chosen.preset, **told)
     if variants:
         made.spec = replace(made.spec, preset=label(made.spec.preset, variants))

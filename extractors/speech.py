@@ -97,6 +97,7 @@ class SpeechEncoder:
         merbench: bool = False,
         device: str = "auto",
         precision: str = "float32",
+        compiled: bool = False,
     ) -> None:
         family = self.family
         choose(family.name, family.presets, preset)
@@ -116,7 +117,11 @@ class SpeechEncoder:
         self._normalise = bool(told) if chosen.normalise is None else chosen.normalise
         self._view = AudioView(rate=16_000)
         self._model = FrozenModel(
-            lambda: load(family, found), device=device, precision=precision, small=found.folder is None
+            lambda: load(family, found),
+            device=device,
+            precision=precision,
+            compiled=compiled,
+            small=found.folder is None,
         )
         self.needs = frozenset({self._view})
         self.spec = FeatureSpec(

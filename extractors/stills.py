@@ -112,6 +112,7 @@ class StillEncoder:
         layers: Sequence[int] = (),
         device: str = "auto",
         precision: str = "float32",
+        compiled: bool = False,
     ) -> None:
         family = self.family
         choose(family.name, family.presets, preset)
@@ -126,7 +127,11 @@ class StillEncoder:
         shape = family.shape(found.config)
         self._parts = self._chosen(shape, layers)
         self._model = FrozenModel(
-            lambda: family.load(found), device=device, precision=precision, small=found.folder is None
+            lambda: family.load(found),
+            device=device,
+            precision=precision,
+            compiled=compiled,
+            small=found.folder is None,
         )
         self.needs = frozenset({self._faces})
         self.spec = FeatureSpec(

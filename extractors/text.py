@@ -70,6 +70,7 @@ class TextEncoder:
         layers: Sequence[int] = (),
         device: str = "auto",
         precision: str = "float32",
+        compiled: bool = False,
     ) -> None:
         family = self.family
         choose(family.name, family.presets, preset)
@@ -80,7 +81,11 @@ class TextEncoder:
         self._view = TextView()
         self._tokenizer: Tokenizer | None = None
         self._model = FrozenModel(
-            lambda: _load(family, found), device=device, precision=precision, small=found.folder is None
+            lambda: _load(family, found),
+            device=device,
+            precision=precision,
+            compiled=compiled,
+            small=found.folder is None,
         )
         self.needs = frozenset({self._view})
         self.spec = FeatureSpec(

@@ -135,6 +135,7 @@ class VideoMae:
         layers: Sequence[int] = (),
         device: str = "auto",
         precision: str = "float32",
+        compiled: bool = False,
     ) -> None:
         choose("videomae", PRESETS, preset)
         chosen = PRESETS[preset]
@@ -149,7 +150,11 @@ class VideoMae:
         depth = cast(int, found.config["num_hidden_layers"])
         self._parts = hidden.several(layers, depth, "videomae") if layers else hidden.last(-1)
         self._model = FrozenModel(
-            lambda: _load(found.folder), device=device, precision=precision, small=found.folder is None
+            lambda: _load(found.folder),
+            device=device,
+            precision=precision,
+            compiled=compiled,
+            small=found.folder is None,
         )
         self.needs = frozenset({self._faces})
         self.spec = FeatureSpec(

@@ -138,6 +138,7 @@ class Whisper:
         layers: Sequence[int] = (),
         device: str = "auto",
         precision: str = "float32",
+        compiled: bool = False,
     ) -> None:
         name = self.family.name
         choose(name, self.family.presets, preset)
@@ -148,7 +149,11 @@ class Whisper:
         self._parts = hidden.several(layers, depth, name) if layers else hidden.last(-1)
         self._view = AudioView(rate=16_000)
         self._model = FrozenModel(
-            lambda: _load(found), device=device, precision=precision, small=found.folder is None
+            lambda: _load(found),
+            device=device,
+            precision=precision,
+            compiled=compiled,
+            small=found.folder is None,
         )
         self.needs = frozenset({self._view})
         self.spec = FeatureSpec(

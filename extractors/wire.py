@@ -58,6 +58,7 @@ def answer_of(outcomes: Collection[Outcome]) -> Message:
                 "meta": dict(outcome.meta),
                 "flags": list(outcome.flags),
                 "degraded": outcome.degraded,
+                "media_seconds": outcome.media_seconds,
             }
         )
     return Message(found, buffers)
@@ -86,6 +87,7 @@ def _outcome(told: Any, buffers: Iterator[Buffer]) -> Outcome:
         meta=dict(told["meta"]),
         flags=tuple(str(flag) for flag in told["flags"]),
         degraded=None if told["degraded"] is None else str(told["degraded"]),
+        media_seconds=None if told["media_seconds"] is None else float(told["media_seconds"]),
     )
 
 

@@ -53,6 +53,14 @@ def check_canary(encoder: Encoder, space: Space) -> None:
             )
 
 
+def precision_error(one: Encoder, other: Encoder) -> str:
+    """How far two encoders are apart on the canary clip, in words."""
+    views = canary_views(one.needs)
+    (first,), (second,) = one.encode([views]), other.encode([views])
+    found = [difference(second[name], first[name]) for name in second]
+    return f"error {max(error for error, _ in found):.2g}, cosine {min(cosine for _, cosine in found):.6f}"
+
+
 def canary_views(needs: Collection[View]) -> dict[View, ViewData]:
     """The views of the canary clip, the same everywhere."""
     made: dict[View, ViewData | ViewProblem] = {plain(view): _view(plain(view)) for view in needs}

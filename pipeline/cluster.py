@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,60 +19,55 @@ import joblib
 
 from emo.clip import Clip
 from emo.errors import CacheMiss, ConfigError, Interrupted, MissingDependency
-from emo.pipeline.extract import ExtractProgress, ExtractResult, extract
+from emo.pipeline.choice import FeatureChoice
 from emo.pipeline.parts import chunks
 from emo.pipeline.plan import ExtractPlan
+from emo.pipeline.progress import ExtractProgress, ExtractResult
 
 PARTS_A_WORKER = 4  # so that a slow part does not keep the others waiting at the end
 MOST_CLIPS = 256
 ANSWERS_WITHIN = 20.0  # seconds for the scheduler
 
 
-def extract_on_cluster(
-    plan: ExtractPlan,
-    encoders: Sequence[str],
-    cache: str | os.PathLike[str],
-    scheduler: str,
-    *,
-    on_progress: Callable[[ExtractProgress], None] | None = None,
-    **options: Any,
-) -> ExtractResult:
+def work_on_cluster(
+    plan: ExtractPlan, choice: FeatureChoice, cache: str | os.PathLike[str], scheduler: str, **options: Any
+) -> Iterator[ExtractProgress]:
     """What `plan` has to do, done by the workers of the dask scheduler at `scheduler` (`tcp://host:port`).
 
-    `options` go to `extract` on the workers. Raises ConfigError where no scheduler answers or a worker does
-    not see the cache, MissingDependency without dask, Interrupted where workers keep dying.
+    Yields after each part. `options` go to `emo.extract` on the workers. Raises ConfigError where no
+    scheduler answers or a worker does not see the cache, MissingDependency without dask, Interrupted where
+    workers keep dying.
     """
-    wanted = set[str]().union(*(part.to_do for part in plan.parts))
+    wanted = plan.encoders_of()
     clips = [clip for clip in plan.clips if clip.clip_id in wanted]
-    stored, failed = 0, list(plan.failed_before)
-    done = 0
+    seen = ExtractProgress(done=0, total=plan.to_do, clip_id="")
     with _client(scheduler) as client:
         workers = len(client.scheduler_info(n_workers=-1)["workers"]) or 1
         most = min(MOST_CLIPS, -(-len(clips) // (PARTS_A_WORKER * workers)) or 1)
+        parts = chunks(clips, most)
         with joblib.parallel_config("dask", client=client), _told_of_deaths():
             parallel = joblib.Parallel(return_as="generator_unordered")
             place = str(Path(cache).absolute())
-            jobs = (
-                joblib.delayed(_part)(part, tuple(encoders), place, options) for part in chunks(clips, most)
-            )
-            for result in parallel(jobs):
-                stored += result.stored
-                failed += result.failed
-                done += result.stored + len(result.failed)
-                if on_progress:
-                    on_progress(
-                        ExtractProgress(
-                            done=done, total=plan.to_do, clip_id=f"{workers} workers", failures=result.failed
-                        )
-                    )
-    return ExtractResult(
-        clips=len(plan.clips), stored=stored, already=plan.pairs - stored - len(failed), failed=tuple(failed)
-    )
+            results = parallel(joblib.delayed(_part)(part, choice, place, options) for part in parts)
+            for number, result in enumerate(results, start=1):
+                seen = replace(
+                    seen,
+                    done=seen.done + result.stored + len(result.failed),
+                    clip_id=f"{workers} workers",
+                    failures=result.failed,
+                    share=number / len(parts),
+                    bytes=seen.bytes + result.bytes,
+                )
+                yield seen
+    left = plan.to_do - seen.done
+    if left:  # stored by workers that died before they could say so, or by other processes
+        yield replace(seen, done=plan.to_do, elsewhere=left, failures=())
 
 
-def _part(clips: list[Clip], encoders: tuple[str, ...], cache: str, options: dict[str, Any]) -> ExtractResult:
+def _part(clips: list[Clip], choice: FeatureChoice, cache: str, options: dict[str, Any]) -> ExtractResult:
     """One worker's part."""
     from emo.cache import open_cache
+    from emo.pipeline.extract import extract
 
     try:
         open_cache(cache)
@@ -86,7 +82,21 @@ def _part(clips: list[Clip], encoders: tuple[str, ...], cache: str, options: dic
             f"the worker on {platform.node()} sees none of its clips, such as {clips[0].path}. "
             "Clips have to lie on a disk that all workers share."
         )
-    return extract(clips, encoders, cache, **options)
+    return extract(
+        clips,
+        choice.encoders,
+        cache,
+        preset=choice.preset,
+        layers=choice.layers,
+        views=choice.views,
+        faces=choice.faces,
+        device=choice.running.device,
+        precision=choice.running.precision,
+        compiled=choice.running.compiled,
+        jobs=1,
+        replace_changed=True,  # the plan has looked at all clips; a part may look odd by itself
+        **options,
+    )
 
 
 @contextmanager
@@ -95,7 +105,7 @@ def _client(scheduler: str) -> Iterator[Any]:
         from distributed import Client
     except ImportError as error:
         raise MissingDependency(
-            "--backend dask needs dask's scheduler. Run: pip install 'emo-toolkit[dask]'"
+            "a dask scheduler needs dask. Run: pip install 'emo-toolkit[dask]'"
         ) from error
     try:
         client = Client(  # type: ignore[no-untyped-call]

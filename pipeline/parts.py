@@ -38,6 +38,9 @@ class Shard:
         return _in_order(clips)[first:last]
 
 
+WHOLE = Shard()
+
+
 def chunks(clips: Sequence[Clip], most: int) -> list[list[Clip]]:
     """The clips in parts of at most `most`."""
     ordered = _in_order(clips)

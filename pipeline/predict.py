@@ -16,7 +16,8 @@ from emo.corpora.manifest import clips_in
 from emo.errors import ConfigError, StaleCache
 from emo.heads.batches import Source
 from emo.pipeline.answers import Answer
-from emo.pipeline.extract import ExtractProgress, extract
+from emo.pipeline.extract import extract
+from emo.pipeline.progress import ExtractProgress
 from emo.pipeline.systems import System, answer_all, load_system
 
 

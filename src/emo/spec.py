@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Literal, cast
 
+import numpy as np
+
 from emo.canonical import Json, sha256_json
 
 ArrayKind = Literal["frames", "tokens", "utterance"]
@@ -26,6 +28,11 @@ class ArrayLayout:
     dim: int
     tokens: int = 1
     dtype: str = "float16"
+
+    @property
+    def item_bytes(self) -> int:
+        """Bytes of one value as it is stored."""
+        return 2 if self.dtype == "bfloat16" else np.dtype(self.dtype).itemsize
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -89,13 +89,15 @@ View: TypeAlias = Plain | AugmentedView
 class ViewData:
     """A view that could be had: `array` as its view says, `times` in seconds (one a frame; (1,) for
     audio; none for text), `meta` plain JSON for the record, `flags` such as `silent` or `short`. `degraded`
-    is the record's status where the media is damaged but readable, such as `degraded:truncated`."""
+    is the record's status where the media is damaged but readable, such as `degraded:truncated`.
+    `media_seconds` is how long the clip is, where the file or the cut says so."""
 
     array: Array
     times: NDArray[np.float64]
     meta: Mapping[str, Json] = field(default_factory=dict)
     flags: tuple[str, ...] = ()
     degraded: str | None = None
+    media_seconds: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

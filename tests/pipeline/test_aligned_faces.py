@@ -14,8 +14,8 @@ from emo.digests import StatCache
 from emo.errors import ConfigError
 from emo.extractors import make_encoder
 from emo.extractors.mae import TINY_CONFIG
+from emo.pipeline.faces import with_faces
 from emo.pipeline.inputs import InputDigests
-from emo.pipeline.plan import with_faces
 from emo.views import FacesView
 
 OPENFACE = {"alignment": "openface"}

@@ -6,16 +6,15 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from emo.cache import open_cache
 from emo.cache.leases import bucket_of
+from emo.cli.main import emo as command
 from emo.clip import Clip
-from emo.digests import StatCache
 from emo.errors import ConfigError
-from emo.extractors import make_encoder
 from emo.pipeline.extract import extract
 from emo.pipeline.parts import Shard, chunks
-from emo.pipeline.plan import make_plan
 from emo.testing import tone, write_clip
 
 distributed = pytest.importorskip("distributed", reason="dask's scheduler is an extra")
@@ -43,27 +42,17 @@ def cluster():
         yield running
 
 
-def planned(clips, cache):
-    store = open_cache(cache, mode="a")
-    return make_plan(clips, [make_encoder("hubert", preset="tiny")], store, StatCache(None))
+def on_cluster(clips, cache, address, **options):
+    return extract(clips, ("hubert",), cache, preset="tiny", scheduler=address, **options)
 
 
 def test_two_workers_store_what_one_process_stores(clips, cluster, tmp_path):
-    from emo.pipeline.cluster import extract_on_cluster
-
     told = []
     cache = tmp_path / "many.zarr"
-    result = extract_on_cluster(
-        planned(clips, cache),
-        ("hubert",),
-        cache,
-        cluster.scheduler_address,
-        on_progress=told.append,
-        preset="tiny",
-        jobs=1,
-    )
+    result = on_cluster(clips, cache, cluster.scheduler_address, on_progress=told.append)
     assert (result.stored, result.already, result.failed) == (CLIPS, 0, ())
-    assert [progress.done for progress in told][-1] == CLIPS
+    assert result.bytes > 0
+    assert (told[-1].done, told[-1].share) == (CLIPS, 1.0)
     extract(clips, ("hubert",), tmp_path / "one.zarr", preset="tiny", jobs=1)
     many, one = (open_cache(path)["hubert"] for path in (cache, tmp_path / "one.zarr"))
     for clip in clips:
@@ -71,8 +60,6 @@ def test_two_workers_store_what_one_process_stores(clips, cluster, tmp_path):
 
 
 def test_a_killed_worker_loses_nothing_and_the_run_completes(clips, cluster, tmp_path):
-    from emo.pipeline.cluster import extract_on_cluster
-
     cache = tmp_path / "killed.zarr"
     killed = []
 
@@ -81,15 +68,7 @@ def test_a_killed_worker_loses_nothing_and_the_run_completes(clips, cluster, tmp
             killed.append(next(iter(cluster.workers.values())).process.process.pid)
             os.kill(killed[0], signal.SIGKILL)
 
-    result = extract_on_cluster(
-        planned(clips, cache),
-        ("hubert",),
-        cache,
-        cluster.scheduler_address,
-        on_progress=kill_one,
-        preset="tiny",
-        jobs=1,
-    )
+    result = on_cluster(clips, cache, cluster.scheduler_address, on_progress=kill_one)
     assert killed
     assert result.stored + result.already == CLIPS
     assert not result.failed
@@ -101,9 +80,13 @@ def test_no_scheduler_is_told_with_what_to_start(clips, tmp_path, monkeypatch):
 
     monkeypatch.setattr(module, "ANSWERS_WITHIN", 0.5)
     with pytest.raises(ConfigError, match="dask scheduler"):
-        module.extract_on_cluster(
-            planned(clips, tmp_path / "f.zarr"), ("hubert",), tmp_path / "f.zarr", "tcp://127.0.0.1:9"
-        )
+        on_cluster(clips, tmp_path / "f.zarr", "tcp://127.0.0.1:9")
+
+
+def test_the_command_needs_backend_and_scheduler_together(clips):
+    ran = CliRunner().invoke(command, ["extract", str(clips[0].path), "--backend", "dask"])
+    assert ran.exit_code == 2
+    assert "--scheduler" in ran.stderr
 
 
 def test_parts_are_even_share_hardly_a_bucket_and_miss_nobody(clips):

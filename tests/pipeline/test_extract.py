@@ -198,3 +198,85 @@ def test_faces_are_chosen_by_the_command_and_make_a_space_of_their_own(folder, t
 def test_faces_that_make_no_sense_are_refused(folder, tmp_path, faces):
     with pytest.raises(ConfigError, match="faces: "):
         run(folder, tmp_path / "f.zarr", "mae", faces=faces)
+
+
+def test_clips_that_go_through_an_encoder_together_give_what_they_give_alone(folder, tmp_path):
+    run(folder, tmp_path / "alone.zarr", "hubert", "mae")
+    run(folder, tmp_path / "together.zarr", "hubert", "mae", batch=3)
+    alone, together = (open_cache(tmp_path / f"{name}.zarr") for name in ("alone", "together"))
+    for name in ("hubert", "mae"):
+        assert sorted(alone[name]) == sorted(together[name])
+        for clip_id in alone[name]:
+            one, other = alone[name].read(clip_id, "frames"), together[name].read(clip_id, "frames")
+            assert np.abs(one - other).max() <= 2e-3 * np.abs(one).max()  # a step of float16
+
+
+def test_a_batch_that_breaks_is_tried_clip_by_clip(folder, tmp_path, monkeypatch):
+    from emo.extractors.hubert import Hubert
+
+    sound = Hubert.encode
+
+    def fragile(self, batch):
+        if len(batch) > 1:
+            raise RuntimeError("out of luck")
+        return sound(self, batch)
+
+    monkeypatch.setattr(Hubert, "encode", fragile)
+    result = run(folder, tmp_path / "f.zarr", batch=8)
+    assert {failure.status for failure in result.failed} == {"missing:no_audio"}
+    assert result.stored == 2
+
+
+def test_what_a_half_precision_costs_is_measured_and_told(folder, tmp_path):
+    result = run(folder, tmp_path / "f.zarr", precision="bfloat16")
+    (note,) = result.notes
+    assert note.startswith("hubert in bfloat16: error 0.0")
+    assert run(folder, tmp_path / "f.zarr", precision="bfloat16", redo=True).notes == ()
+    assert run(folder, tmp_path / "f.zarr").stored == 2  # float32 is another space
+    names = {space.spec.precision for space in open_cache(tmp_path / "f.zarr").spaces()}
+    assert names == {"float32", "bfloat16"}
+
+
+def test_a_disk_without_room_is_told_before_anything_is_begun(folder, tmp_path, monkeypatch):
+    import shutil
+
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _path: usage._replace(free=100))
+    with pytest.raises(OSError, match="100 bytes are free") as told:
+        run(folder, tmp_path / "f.zarr", "eva")
+    assert told.value.errno == 28
+    assert not len(open_cache(tmp_path / "f.zarr")["eva"])
+
+
+def test_a_record_says_how_long_its_clip_is(folder, tmp_path):
+    run(folder, tmp_path / "f.zarr", "eva")
+    assert open_cache(tmp_path / "f.zarr")["eva"].meta("a")["media_seconds"] == pytest.approx(0.52, abs=0.06)
+
+
+def test_shards_of_the_command_do_all_clips_between_them(folder, tmp_path):
+    counts = []
+    for number in range(2):
+        arguments = ["extract", str(folder), "-e", "hubert", "--preset", "tiny", "--shard", f"{number}/2"]
+        ran = CliRunner().invoke(command, [*arguments, "--cache", str(tmp_path / "f.zarr"), "--json"])
+        counts.append(json.loads(ran.stdout)["clips"])
+    assert sorted(counts) == [1, 2]
+    space = open_cache(tmp_path / "f.zarr")["hubert"]
+    assert {clip_id for clip_id, _ in space.index.live()} == {"a", "b", "mute"}
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        ("--device", "tpu", "none of auto, cpu, cuda"),
+        ("--device", "cuda:9", "not here"),
+        ("--shard", "2/2", "0/4"),
+        ("--encoder", "opensmile+x", "opensmile"),
+    ],
+)
+def test_a_wrong_setting_is_told_in_a_line(folder, tmp_path, capsys, option, value, said):
+    from emo.cli.main import main
+
+    with pytest.raises(SystemExit) as left:
+        main(["extract", str(folder), "--cache", str(tmp_path / "f.zarr"), "--preset", "tiny", option, value])
+    assert left.value.code == 2
+    assert said in capsys.readouterr().err

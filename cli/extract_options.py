@@ -1,0 +1,99 @@
+"""The options of `emo extract`, in groups: which features, where they go, what they run on, what is read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import click
+
+FEATURES = [
+    click.option(
+        "--encoder",
+        "-e",
+        default="hubert,mae,videomae,eva",
+        show_default=True,
+        help="NAME[@PRESET][+VARIANT][,NAME...], see docs/encoders.md.",
+    ),
+    click.option(
+        "--preset",
+        metavar="[paper|base|large|tiny]",
+        default="base",
+        show_default=True,
+        help="Which weights, for names without @. tiny: a check of the pipeline, no claim about emotion.",
+    ),
+    click.option(
+        "--layers", default="", metavar="N[,N...]", help="Several layers, as frames@6, frames@9, ..."
+    ),
+    click.option("--views", default="", help="Augmented views for training too: noise@10dB,flip."),
+    click.option(
+        "--faces",
+        default="",
+        metavar="NAME=VALUE,...",
+        help="policy=largest|central|active|listener, sampling=onset-apex-offset:16, margin=, "
+        "alignment=openface, ...",
+    ),
+    click.option(
+        "--aligned-faces",
+        type=click.Path(),
+        metavar="DIR",
+        help="OpenFace's faces, one NAME.npy a media file.",
+    ),
+]
+RUNNING = [
+    click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N."),
+    click.option(
+        "--precision",
+        type=click.Choice(["auto", "float32", "bfloat16", "float16"]),
+        default="auto",
+        show_default=True,
+        help="auto is float32 on a CPU and a half on a card, whose error is measured and told.",
+    ),
+    click.option("--compile", "compiled", is_flag=True, help="Run encoders through torch.compile."),
+    click.option(
+        "--batch", type=click.IntRange(0), default=0, help="Clips at once; 0 is 1 on a CPU, 16 on a card."
+    ),
+    click.option(
+        "--jobs", type=int, default=0, show_default=True, help="Decoding processes; 0 is one a core."
+    ),
+    click.option("--shard", default="0/1", metavar="I/N", help="Do the I-th of N parts, from 0."),
+    click.option(
+        "--backend",
+        type=click.Choice(["local", "dask"]),
+        default="local",
+        show_default=True,
+        help="Who does the work: this machine, or the workers of --scheduler.",
+    ),
+    click.option("--scheduler", default="", metavar="ADDRESS", help="Of dask, such as tcp://head:8786."),
+]
+STORING = [
+    click.option(
+        "--cache", type=click.Path(), default="features.zarr", show_default=True, help="The feature store."
+    ),
+    click.option(
+        "--durability", type=click.Choice(["none", "batch", "record"]), default="batch", show_default=True
+    ),
+    click.option("--rights", metavar="NAME|FILE", help="Whose data the clips are, kept with the features."),
+    click.option("--retry-failed", is_flag=True, help="Try clips again that failed before."),
+    click.option("--redo", is_flag=True, help="Encode everything again."),
+    click.option("--replace-changed", is_flag=True, help="Go on where many stored ids now name other media."),
+    click.option("--rehash", is_flag=True, help="Read media and weights again that look unchanged."),
+]
+READING = [
+    click.option(
+        "--strict-root", is_flag=True, help="Refuse media outside the folder of CLIPS, and links there."
+    ),
+    click.option(
+        "--media-limit",
+        "limits",
+        multiple=True,
+        metavar="NAME=NUMBER",
+        help="Such as most_seconds=3600, see docs/media.md; repeatable.",
+    ),
+]
+
+
+def extract_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Every option of `emo extract`, in this order."""
+    for option in reversed([*FEATURES, *STORING, *RUNNING, *READING]):
+        command = option(command)
+    return command

@@ -1,0 +1,1 @@
+"""Published tables as data, one YAML file each. See `emo.evaluation.leaderboard`."""
