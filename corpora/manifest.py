@@ -40,12 +40,10 @@ def read_manifest(path: Path, *, encoding: str = "utf-8") -> list[Clip]:
     wrong: ids that repeat, values that are no numbers, column names a letter off, bytes that are not in
     `encoding`.
     """
-    text = _decoded(path, encoding)
-    rows = _csv_rows(path, text) if path.suffix.lower() == ".csv" else _json_rows(text)
     clips: list[Clip] = []
     mistakes: list[str] = []
     first_row: dict[str, int] = {}
-    for number, row in rows:
+    for number, row in _rows(path, encoding):
         if isinstance(row, str):
             mistakes.append(f"{path}, row {number}: {row}")
             continue
@@ -64,6 +62,11 @@ def read_manifest(path: Path, *, encoding: str = "utf-8") -> list[Clip]:
         more = len(mistakes) - MISTAKES_SHOWN
         raise ConfigError(*mistakes[:MISTAKES_SHOWN], *([f"... and {more} more."] if more > 0 else []))
     return clips
+
+
+def manifest_rows(path: Path) -> list[Mapping[str, Json]]:
+    """The rows of a manifest that `read_manifest` takes, as they stand there."""
+    return [row for _, row in _rows(path, "utf-8") if not isinstance(row, str)]
 
 
 def write_manifest(path: Path, clips: Iterable[Clip]) -> None:
@@ -141,6 +144,11 @@ def _decoded(path: Path, encoding: str) -> str:
         ) from error
     except LookupError as error:
         raise ConfigError(f"no encoding is called {encoding!r}. Try utf-8, utf-16 or gb18030.") from error
+
+
+def _rows(path: Path, encoding: str) -> Iterator[tuple[int, Mapping[str, Json] | str]]:
+    text = _decoded(path, encoding)
+    return _csv_rows(path, text) if path.suffix.lower() == ".csv" else _json_rows(text)
 
 
 def _json_rows(text: str) -> Iterator[tuple[int, Mapping[str, Json] | str]]:
