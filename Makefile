@@ -4,7 +4,7 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-ROOMS := cache cli corpora evaluation extractors heads llm pipeline
+ROOMS := cache cli corpora evaluation extractors heads llm merr pipeline
 
 .PHONY: demo test lint types check bench soak lock view tiny-encoders wheel clean
 

@@ -48,7 +48,8 @@ def open_cache(
     when records are compared with their checksums: on `every` read, on the `first` of each opening, or
     `never`, which serves damaged bytes as they are.
 
-    `s3://BUCKET/PATH` is read in place: one ranged request for each clip, always checked.
+    `s3://BUCKET/PATH` and `hf://OWNER/NAME` are read in place: one ranged request for each clip, always
+    checked.
 
     Raises CacheMiss where there is none to read, FormatError where it is something else or of another
     format, DamagedCache where its metadata is not what was written.

@@ -22,6 +22,12 @@ cache_option = click.option(
     default=None,
     help=f"The cache's folder [default: the workspace's, else ./{DEFAULT_CACHE}].",
 )
+squash_option = click.option(
+    "--squash-history",
+    "squash",
+    is_flag=True,
+    help="On the Hub: make one commit of the branch afterwards, for good; what was removed goes from it too.",
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
 
 

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from emo.cli.cache_options import DEFAULT_CACHE, EXIT_PARTIAL, cache_option, json_option, print_json, size
+from emo.cli.cache_options import (
+    DEFAULT_CACHE,
+    EXIT_PARTIAL,
+    cache_option,
+    json_option,
+    print_json,
+    size,
+    squash_option,
+)
 from emo.cli.console import Meter, voice
 
 if TYPE_CHECKING:
+    from emo.cache import FeatureCache
     from emo.cache.remote.push import Plan, Push
+    from emo.pipeline.privacy import SpacePrivacy
     from emo.rights import DataRights
 
 url_argument = click.argument("url", metavar="URL")
@@ -22,6 +33,12 @@ url_argument = click.argument("url", metavar="URL")
 @cache_option
 @click.option("--i-have-rights", "consent", is_flag=True, help="I may share features of this data.")
 @click.option("--take-over", is_flag=True, help="Nobody else is pushing there: a push was killed.")
+@click.option(
+    "--manifest",
+    type=click.Path(path_type=Path),
+    help="Says who speaks in which clip: tell how well speakers are recognised, before anything is sent.",
+)
+@squash_option
 @click.option("--dry-run", is_flag=True, help="Say what would be sent, under which licences, and stop.")
 @json_option
 @click.pass_context
@@ -31,10 +48,12 @@ def push(
     cache_path: Path | None,
     consent: bool,
     take_over: bool,
+    manifest: Path | None,
+    squash: bool,
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Send features to URL (s3://BUCKET/PATH), with a card.
+    """Send features to URL (s3://BUCKET/PATH or hf://OWNER/NAME[@BRANCH][/PATH]), with a card.
 
     Exit 9 where features of the clips' data sets may not be shared. Sends features only, never pictures or
     sound. What was forgotten and compacted here goes there too. Run again after a failure, it goes on.
@@ -43,21 +62,35 @@ def push(
     Examples:
       emo cache push s3://lab/features.zarr --dry-run
       emo cache push s3://lab/features.zarr --i-have-rights
+      emo cache push hf://lab/features --manifest m.jsonl --i-have-rights
     """
     from emo.cache import open_cache
     from emo.cache.remote.push import Push
-    from emo.cache.remote.store import open_store
+    from emo.cache.remote.store import check_squash, open_store
     from emo.rights import check_sharing
 
-    cache = open_cache(cache_path or DEFAULT_CACHE)
-    with Push(cache, open_store(url)) as pushed:
-        _tell_plan(voice(context).note, pushed.plan, url)
+    cache, store = open_cache(cache_path or DEFAULT_CACHE), open_store(url)
+    if squash:
+        check_squash(store)
+    with Push(cache, store) as pushed:
+        measured = _measured(cache, manifest)
+        _tell_plan(voice(context).note, pushed.plan, url, measured)
         check_sharing(pushed.plan.data, consent=consent)
         counts = {"sent": 0, "there": 0, "bytes": 0}
         if not dry_run:
             with voice(context).meter("push") as meter:
                 counts = _run(pushed, meter, consent=consent, take_over=take_over)
-    found = _plan_json(pushed.plan) | {"url": url, "done": not dry_run} | counts
+    if squash and not dry_run:
+        store.squash()
+    remains = store.remains if pushed.removed and not squash else ""
+    found = _plan_json(pushed.plan) | {
+        "url": url,
+        "done": not dry_run,
+        **counts,
+        "removed": pushed.removed,
+        "remains": remains,
+        "privacy": [each.to_json() for each in measured],
+    }
     if as_json:
         print_json(found)
     elif dry_run:
@@ -66,6 +99,8 @@ def push(
         click.echo(
             f"{counts['sent']} objects sent ({size(counts['bytes'])}), {counts['there']} were there: {url}"
         )
+        if remains:
+            click.echo(f"{pushed.removed} objects removed. {remains}")
 
 
 def _run(pushed: Push, meter: Meter, *, consent: bool, take_over: bool) -> dict[str, int]:
@@ -78,7 +113,17 @@ def _run(pushed: Push, meter: Meter, *, consent: bool, take_over: bool) -> dict[
     return counts
 
 
-def _tell_plan(note: Any, plan: Plan, url: str) -> None:
+def _measured(cache: FeatureCache, manifest: Path | None) -> list[SpacePrivacy]:
+    """How well each space gives away who speaks; nothing without a manifest that says who does."""
+    if manifest is None:
+        return []
+    from emo.corpora import clips_in
+    from emo.pipeline.privacy import cache_privacy
+
+    return cache_privacy(cache, clips_in(manifest)[0])
+
+
+def _tell_plan(note: Any, plan: Plan, url: str, measured: Sequence[SpacePrivacy]) -> None:
     """The summary of licences and of what is sent, before anything is."""
     note(f"To {url}: features of {len(plan.outgoing)} spaces, {size(plan.bytes)}; no pictures, no sound")
     for one in plan.outgoing:
@@ -89,6 +134,10 @@ def _tell_plan(note: Any, plan: Plan, url: str) -> None:
     note("Clip ids, statuses and notes of the encoders go with them. Data sets:")
     for line in _rights_lines(plan.data):
         note(line)
+    for each in measured:
+        note(each.sentence)
+    if not measured:
+        note("Add --manifest M.jsonl to be told how well these features tell who speaks.")
 
 
 def _rights_lines(data: tuple[DataRights, ...]) -> list[str]:
@@ -132,7 +181,7 @@ def pull(
     \b
     Examples:
       emo cache pull s3://lab/features.zarr --cache features.zarr
-      emo cache pull s3://lab/features.zarr --dry-run
+      emo cache pull hf://lab/features@main --dry-run
     """
     from emo.cache import open_cache
     from emo.cache.describe import cache_info

@@ -16,6 +16,7 @@ from emo.cli.cache_options import (
     json_option,
     print_json,
     size,
+    squash_option,
 )
 from emo.errors import ConfigError
 
@@ -40,6 +41,7 @@ yes_option = click.option("--yes", is_flag=True, help="Do it; without, only say 
 )
 @click.option("--remote", metavar="URL", help="Forget them in the copy at this URL, not here.")
 @click.option("--take-over", is_flag=True, help="Nobody else is pushing to the URL: a push was killed.")
+@squash_option
 @cache_option
 @yes_option
 @json_option
@@ -51,6 +53,7 @@ def forget(
     runs: Path,
     remote: str | None,
     take_over: bool,
+    squash: bool,
     cache_path: Path | None,
     yes: bool,
     as_json: bool,
@@ -75,8 +78,10 @@ def forget(
     if not wanted:
         raise click.UsageError("name what to forget: --clip, --speaker or --dataset with --manifest.")
     if remote is not None:
-        _forget_there(remote, wanted, yes=yes, take_over=take_over, as_json=as_json)
+        _forget_there(remote, wanted, yes=yes, take_over=take_over, squash=squash, as_json=as_json)
         return
+    if squash:
+        raise click.UsageError("--squash-history is about the copy at --remote URL.")
     store = open_cache(cache_path or DEFAULT_CACHE, "a" if yes else "r")
     trained = {str(path): seen for path, seen in runs_with(runs, wanted)}  # may refuse: before anything goes
     found = (forget_clips if yes else known_clips)(store, wanted)
@@ -93,18 +98,25 @@ def forget(
     click.echo(_what_next(bool(found.records), yes))
 
 
-def _forget_there(url: str, wanted: list[str], *, yes: bool, take_over: bool, as_json: bool) -> None:
+def _forget_there(
+    url: str, wanted: list[str], *, yes: bool, take_over: bool, squash: bool, as_json: bool
+) -> None:
     """Forget clips in a remote copy, ids and bytes."""
     from emo.cache.remote.erase import erase_there, known_there
-    from emo.cache.remote.store import open_store
+    from emo.cache.remote.store import check_squash, open_store
 
     remote = open_store(url)
+    if squash:
+        check_squash(remote)
     known = known_there(remote, wanted).known
     if yes:
         for _ in erase_there(remote, wanted, take_over=take_over):
             pass
+        if squash:
+            remote.squash()
+    remains = "" if squash else remote.remains
     if as_json:
-        print_json({"done": yes, "records": known, "remote": url})
+        print_json({"done": yes, "records": known, "remote": url, "remains": remains})
         return
     for space, ids in known.items():
         click.echo(
@@ -112,7 +124,9 @@ def _forget_there(url: str, wanted: list[str], *, yes: bool, take_over: bool, as
         )
     if not known:
         click.echo("The remote cache knows none of these clips.")
-    elif not yes:
+    if yes:
+        click.echo(remains or "The history was squashed: one commit of the branch is left.")
+    elif known:
         click.echo("Nothing was changed. Add --yes to forget them there.")
 
 

@@ -9,6 +9,14 @@ from emo.config.strict import checked, parse, unknown_keys
 from emo.config.workspace import Workspace
 from emo.errors import ConfigError
 
+CACHE_VERBS = (
+    "info", "ls", "verify", "forget", "gc", "seal", "card", "pull", "push", "rights", "map", "privacy",
+)  # fmt: skip
+CACHE_FORMATS = {
+    "export": ("h5", "npy", "safetensors", "parquet", "zarr", "mmsa"),
+    "import": ("h5", "mertools", "emotion-llama", "npy", "safetensors", "mmsa", "csd", "exported"),
+}
+
 
 def load_workspace(path: Path) -> Workspace:
     """The workspace written in `path`; ConfigError with every mistake at once."""
@@ -25,11 +33,27 @@ def default_map(workspace: Workspace, root: Path) -> dict[str, Any]:
     clips, cache = str(root / workspace.clips), str(root / workspace.cache)
     encoders, runs = ",".join(workspace.encoders), root / workspace.runs
     merr = str(root / workspace.merr) if workspace.merr else None
-    store = {"cache": cache}
+    store = {"cache_path": cache}
     return {
         "extract": {"clips": clips, "cache": cache, "encoder": encoders, "preset": workspace.preset},
-        "cache": dict.fromkeys(("info", "ls", "verify", "export", "import"), store),
-        "llm": {"tiny-base": {"merr": merr, "manifest": clips, "labels": workspace.labels}},
+        "cache": {
+            **dict.fromkeys(CACHE_VERBS, store),
+            **{group: dict.fromkeys(formats, store) for group, formats in CACHE_FORMATS.items()},
+        },
+        "llm": {
+            "tiny-base": {"merr": merr, "manifest": clips, "labels": workspace.labels},
+            "export-prompts": {"cache": cache},
+        },
+        "merr": {
+            "build": {
+                "clips": clips,
+                "cache": cache,
+                "labels": workspace.labels,
+                "out": merr or str(root / "merr"),
+                "seed": workspace.seed,
+            },
+            "check": {"folder": merr or str(root / "merr"), "labels": workspace.labels},
+        },
         "train-head": {
             "cache": cache,
             "manifest": clips,
@@ -49,7 +73,7 @@ def default_map(workspace: Workspace, root: Path) -> dict[str, Any]:
             "out": str(runs / "llm"),
             "seed": workspace.seed,
         },
-        "predict": {"cache": cache, "preset": workspace.preset, "model": _first_run(runs)},
+        "predict": {"cache": cache, "model": _first_run(runs)},
         "evaluate": {"cache": cache, "manifest": clips, "model": _first_run(runs)},
         "calibrate": {"cache": cache, "manifest": clips, "model": _first_run(runs)},
     }

@@ -96,8 +96,8 @@ def _training_texts(manifest: Path, merr: Path, seed: int) -> list[ClipTexts]:
 
 def merr_folder(manifest: str, merr: str | None) -> Path:
     """Where the MERR JSON is: as given, else beside the manifest."""
+    from emo.corpora.merr_files import COARSE, FINE
     from emo.errors import ConfigError
-    from emo.pipeline.merr_texts import COARSE, FINE
 
     if merr:
         folder = Path(merr)

@@ -100,7 +100,7 @@ def score_reasons(
         clue_f1=interval("clue_f1", counts, _f1),
         chance_f1=_chance(named, truths, seed),
         repetition=interval("repetition", np.column_stack([repeated, ones])),
-        distinct_2=_distinct(reasons),
+        distinct_2=distinct(reasons),
         n=len(reasons),
     )
 
@@ -113,6 +113,12 @@ def named_clues(text: str, lexicon: Mapping[str, Sequence[str]]) -> frozenset[st
         for clue, phrases in lexicon.items()
         if any(f" {' '.join(_words(phrase))} " in spaced for phrase in phrases)
     )
+
+
+def distinct(texts: Sequence[str], size: int = 2) -> float:
+    """Different `size`-grams over all of them (Li et al. 2016, arXiv:1510.03055); 0 where there are none."""
+    grams = [gram for text in texts for gram in _grams(_words(text), size)]
+    return len(set(grams)) / len(grams) if grams else 0.0
 
 
 def _counts(named: frozenset[str], truth: ClueTruth) -> tuple[int, int, int, int]:
@@ -151,11 +157,6 @@ def _chance(named: Sequence[frozenset[str]], truths: Sequence[ClueTruth], seed: 
 def _repetition(text: str) -> float:
     grams = _grams(_words(text), REPEATED)
     return 1 - len(set(grams)) / len(grams) if grams else 0.0
-
-
-def _distinct(texts: Sequence[str]) -> float:
-    grams = [gram for text in texts for gram in _grams(_words(text), 2)]
-    return len(set(grams)) / len(grams) if grams else 0.0
 
 
 def _grams(words: Sequence[str], size: int) -> list[tuple[str, ...]]:

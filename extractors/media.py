@@ -17,6 +17,7 @@ from emo.extractors.audio import Sound
 from emo.extractors.container import Media, open_media
 from emo.extractors.decode import Kind, Pass
 from emo.extractors.faces import FaceFinder
+from emo.extractors.moment import FrameOfMoment
 from emo.extractors.people import watch_people
 from emo.extractors.visual import (
     AllFaces,
@@ -26,7 +27,7 @@ from emo.extractors.visual import (
     VisualRequest,
     follows_people,
 )
-from emo.views import AudioView, FacesView, FrameView, MediaView, View, ViewData, ViewProblem
+from emo.views import AudioView, FacesView, FrameView, MediaView, MomentView, View, ViewData, ViewProblem
 
 ReadViews: TypeAlias = "dict[View, ViewData | ViewProblem]"
 
@@ -82,9 +83,11 @@ def _sound(view: AudioView, media: Media) -> Sound:
     return Sound(view, media.cut, media.origin)
 
 
-def _visual(view: FacesView | FrameView, scene: Scene) -> VisualRequest:
+def _visual(view: FacesView | FrameView | MomentView, scene: Scene) -> VisualRequest:
     if scene.media.video is None:
         raise MediaError("missing:no_video", "the file has no moving pictures")
+    if isinstance(view, MomentView):
+        return FrameOfMoment(view, scene)
     if isinstance(view, FrameView):
         return ChosenFrame(view, scene)
     return AllFaces(view, scene) if view.sampling == "all" else SampledFaces(view, scene)

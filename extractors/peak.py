@@ -15,14 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emo.errors import MediaError
+from emo.extractors.action_units import BAD, BLINK, read_rows, row_time, successful
 from emo.extractors.container import Span
 from emo.views import FacesView
 
 # What facial change is measured on when there is no action-unit file.
 PEAK_FACES = FacesView(sampling="uniform:16", size=64, box="tracked", policy="largest", margin=0.1, detect=4)
 JITTER = 4  # pixels of 64
-BLINK = "au45_r"
-BAD = "failed:bad_au_file"
 
 
 def au_peak(path: Path, cut: Span, frame_rate: float) -> float:
@@ -48,16 +47,7 @@ def au_course(path: Path, cut: Span, frame_rate: float) -> tuple[NDArray[np.floa
 def _read(path: Path, cut: Span, frame_rate: float) -> list[tuple[float, float]]:
     """(sum of intensities, minus the time) of each usable row, at least one."""
     try:
-        with path.open(newline="", encoding="utf-8-sig") as stream:
-            rows = [
-                {
-                    key.strip().lower(): value.strip()
-                    for key, value in row.items()
-                    if key and value is not None
-                }
-                for row in csv.DictReader(stream)
-            ]
-        found = _strengths(rows, cut, frame_rate)
+        found = _strengths(read_rows(path), cut, frame_rate)
     except (OSError, ValueError, csv.Error) as error:
         raise MediaError(BAD, f"{path.name}: {error}") from error
     if not found:
@@ -85,10 +75,10 @@ def _strengths(rows: Sequence[dict[str, str]], cut: Span, frame_rate: float) -> 
     """(sum of intensities, minus the time) of each usable row: of equals the earliest is the largest."""
     found = []
     for row in rows:
-        units = [key for key in row if re.fullmatch(r"au\d+_r", key) and key != BLINK]
-        if not units or float(row.get("success") or 1) == 0:
+        units = [key for key in row if re.fullmatch(r"au\d+_r", key) and key != f"au{BLINK}_r"]
+        if not units or not successful(row):
             continue
-        time = float(row["timestamp"]) if row.get("timestamp") else (float(row["frame"]) - 1) / frame_rate
+        time = row_time(row, frame_rate)
         strength = sum(float(row[key]) for key in units)
         if cut.start <= time < cut.end and np.isfinite(strength):
             found.append((strength, -time))

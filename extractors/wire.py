@@ -19,10 +19,12 @@ from emo.canonical import Json
 from emo.clip import Clip
 from emo.config.extract import MediaLimits
 from emo.safety.messages import BrokenMessage, Buffer, Message
-from emo.views import AudioView, FacesView, FrameView, MediaView, ViewData, ViewProblem
+from emo.views import AudioView, FacesView, FrameView, MediaView, MomentView, ViewData, ViewProblem
 
 Outcome: TypeAlias = "ViewData | ViewProblem"
-KINDS: dict[str, type[MediaView]] = {kind.__name__: kind for kind in (AudioView, FacesView, FrameView)}
+KINDS: dict[str, type[MediaView]] = {
+    kind.__name__: kind for kind in (AudioView, FacesView, FrameView, MomentView)
+}
 TYPES: dict[str, np.dtype[Any]] = {name: np.dtype(name) for name in ("|u1", "<f4", "<f8")}
 PATHS = ("path", "au_path", "faces_path", "root")
 

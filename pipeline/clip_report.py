@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from emo.config.strict import checked
+from emo.corpora.merr_files import COARSE, read_entries
 from emo.corpora.rendered.clues import LEXICON, clues_of
 from emo.errors import ConfigError
 from emo.evaluation.answers_table import Cell, Table, read_table, text_of
 from emo.evaluation.reasons import ClueTruth
 from emo.evaluation.side_by_side import ClipView, Said, mark_clues
-from emo.pipeline.merr_texts import COARSE, entries
 
 LABELS, TEXTS = ("label", "discrete", "emotion"), ("text", "reason", "said")
 
@@ -49,7 +49,7 @@ def clues_in(place: Path) -> Clues:
     """
     if place.is_dir():
         truths = {}
-        for clip, entry in entries(place / COARSE).items():
+        for clip, entry in read_entries(place / COARSE).items():
             clues, also = clues_of(entry)
             truths[clip] = ClueTruth(label="", clues=clues, also=also)
         return Clues(lexicon=LEXICON, clips=truths)

@@ -1,24 +1,20 @@
 """MERR-style JSON and lists beside clips, read into the texts that the LLaMA stage trains on.
 
-Knows the official file names and keys (Emotion-LLaMA, MERR/README.md); judges no text.
+Judges no text.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import cast
 
-from emo.canonical import Json
 from emo.clip import Clip
+from emo.corpora.merr_files import COARSE, FINE, read_entries
 from emo.errors import ConfigError
 from emo.llm.examples import ClipTexts, texts_from_merr
 from emo.pipeline.clip_lists import read_list
-
-COARSE, FINE = "MERR_coarse_grained.json", "MERR_fine_grained.json"
 
 
 def read_texts(
@@ -29,7 +25,7 @@ def read_texts(
     A clip in none keeps its label and words. ConfigError where a file is not JSON of the MERR shape, or a
     list cannot be read or names none of the clips.
     """
-    texts = texts_from_merr(clips, entries(folder / COARSE), entries(folder / FINE))
+    texts = texts_from_merr(clips, read_entries(folder / COARSE), read_entries(folder / FINE))
     for name, path in lists.items():
         texts = _listed(texts, name, path)
     return texts
@@ -64,16 +60,3 @@ def with_known_labels(clips: Sequence[Clip], texts: Sequence[ClipTexts]) -> list
         text.clip_id: next(filter(None, (text.label, *text.list_labels.values())), None) for text in texts
     }
     return [clip if clip.label else replace(clip, label=known.get(clip.clip_id)) for clip in clips]
-
-
-def entries(path: Path) -> dict[str, dict[str, Json]]:
-    """The entries of a MERR file by clip id, none where there is no file; ConfigError as `read_texts`."""
-    if not path.exists():
-        return {}
-    try:
-        data = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{path}: cannot be read as JSON: {error}.") from error
-    if not isinstance(data, dict) or not all(isinstance(entry, dict) for entry in data.values()):
-        raise ConfigError(f"{path}: not an object of clip id -> entry, as MERR files are.")
-    return cast(dict[str, dict[str, Json]], data)

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from emo.clip import Clip
+from emo.corpora.merr_files import COARSE, read_entries
 from emo.corpora.rendered.clues import LEXICON, clues_of
 from emo.errors import ConfigError
 from emo.evaluation.reasons import ClueTruth, ReasonScores, score_reasons
 from emo.evaluation.scored import Scored, score
 from emo.pipeline.answers import Answer
-from emo.pipeline.merr_texts import COARSE, entries
 
 
 def score_answers(
@@ -46,7 +46,7 @@ def score_rendered_reasons(
     `merr` is the folder of the corpus' coarse JSON. A reason is held to the label it was asked to explain.
     ConfigError where a clip is not in that file.
     """
-    known = entries(merr / COARSE)
+    known = read_entries(merr / COARSE)
     if unknown := [clip.clip_id for clip in clips if clip.clip_id not in known]:
         raise ConfigError(
             f"{merr / COARSE}: has no entry for {len(unknown)} clips, the first is {unknown[0]!r}."

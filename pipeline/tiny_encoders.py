@@ -23,7 +23,6 @@ from numpy.typing import NDArray
 
 from emo.canonical import Json
 from emo.config.tiny_encoders import Course, TinyEncodersConfig
-from emo.corpora.rendered.seeds import generator
 from emo.extractors import eva, hubert, mae, tiny, videomae
 from emo.extractors.pixels import CLIP_MEAN, CLIP_STD, IMAGENET_MEAN, IMAGENET_STD
 from emo.pipeline.tiny_card import Trained, write_card
@@ -40,6 +39,7 @@ from emo.pipeline.tiny_people import (
 from emo.pipeline.tiny_probe import ENCODERS, probe
 from emo.pipeline.tiny_training import Progress, fit
 from emo.pipeline.tiny_views import Look, Patches, look_at
+from emo.seeds import generator
 
 LOG = logging.getLogger(__name__)
 CONFIGS = {

@@ -21,10 +21,10 @@ from PIL import Image
 from emo.corpora.rendered.face import Box, FaceRenderer, Frame
 from emo.corpora.rendered.identity import Identity, draw_identity
 from emo.corpora.rendered.performance import Performance, pose_at, random_performance, units_at
-from emo.corpora.rendered.seeds import generator
 from emo.corpora.rendered.tone import HIGHEST, LOWEST, Tone
 from emo.corpora.rendered.units import UNITS
 from emo.corpora.rendered.voice import RATE, REFERENCE_HZ, loudness_at, synthesise
+from emo.seeds import generator
 
 NAMESPACE = "encoder-training"
 MOMENTS = 16  # face crops a clip, as VideoMAE takes them

@@ -21,10 +21,10 @@ from sklearn.preprocessing import StandardScaler
 from emo.config.corpus import CorpusConfig
 from emo.corpora.rendered.cast import Role, cast_corpus
 from emo.corpora.rendered.planning import plan_clip
-from emo.corpora.rendered.seeds import generator
 from emo.corpora.rendered.voice import synthesise
 from emo.extractors import mae, make_encoder
 from emo.pipeline.tiny_people import film_faces, moments
+from emo.seeds import generator
 from emo.views import AudioView, FrameView, View, ViewData
 
 ENCODERS = ("hubert", "mae", "videomae", "eva")

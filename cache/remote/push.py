@@ -1,8 +1,9 @@
 """Push: send the published rows of a cache to a store; a kill at any instant leaves a whole cache there.
 
 Rows, index, the arrays' zarr.json, the space's, then the root's: as on a disk, what refers comes after what
-it refers to. What the root no longer names is removed last. Every object is checked after it was sent, and
-one that is there already is not sent again. Never sends media, ids that were forgotten, or rows of nobody.
+it refers to. What the root no longer names is removed last; a store that can makes one step of it all.
+Every object is checked after it was sent, and one that is there already is not sent again. Never sends media,
+ids that were forgotten, or rows of nobody.
 """
 
 from __future__ import annotations
@@ -102,6 +103,8 @@ class Push:
     CacheError where a forgotten clip is not compacted away yet, RightsError where a space holds no features.
     """
 
+    removed = 0  # objects that a run took away
+
     def __init__(self, cache: FeatureCache, store: Store, *, owner: str = "") -> None:
         if is_remote(cache.where):
             raise ConfigError(f"{cache.where} lies at a store itself. Pull it, and push the copy.")
@@ -163,8 +166,11 @@ class Push:
                 yield replace(sent, done=done, total=total)
         self._flip()
         yield replace(self._send(CARD, plan.card(store.where).encode), done=done + 1, total=total)
-        store.delete(self._superseded(names, before | self._leftovers))
+        superseded = self._superseded(names, before | self._leftovers)
+        store.delete(superseded)
         store.delete([PUSH])
+        store.settle()
+        self.removed = len(superseded)
         yield Sent("", 0, "removed", total, total)
 
     def _rows(self) -> Iterator[Object]:

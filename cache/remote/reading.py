@@ -68,7 +68,7 @@ class RemoteCache(FeatureCache):
             encoder, _, short = name.partition("/")
             paths = self._paths.space(encoder, short)
             remote = self._mirrored(paths)
-            readers = RemoteReaders(self.where, remote.folder, self._folder)
+            readers = RemoteReaders(self._store.snapshot, remote.folder, self._folder)
             self._spaces[name] = Space(paths, self._access, readers)
         return self._spaces[name]
 

@@ -13,8 +13,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from emo.cache.remote.retries import patiently
-from emo.cache.remote.store import ChangedMeanwhile, NotThere, Passing, StoreError, Tag
-from emo.cache.remote.urls import Place
+from emo.cache.remote.store import ChangedMeanwhile, NotThere, Passing, StoreError, Tag, check_squash
+from emo.cache.remote.urls import BucketPlace
 from emo.config.remote import RemoteSettings
 from emo.errors import MissingDependency
 
@@ -34,10 +34,21 @@ _KEYS = (
 class S3Store:
     """One prefix of one bucket."""
 
-    def __init__(self, place: Place, settings: RemoteSettings) -> None:
+    has_history = False
+    remains = (
+        "Old versions that the bucket keeps (versioning, replicas, backups) still hold what was removed: its "
+        "life-cycle rules are yours to set."
+    )
+
+    def __init__(self, place: BucketPlace, settings: RemoteSettings) -> None:
         self.where = place.url
         self._place, self._settings = place, settings
         self._store = _connected(place, settings)
+
+    @property
+    def snapshot(self) -> str:
+        """The place: a bucket has no snapshots."""
+        return self.where
 
     def get(self, name: str) -> bytes:
         """The whole object; NotThere where there is none."""
@@ -147,6 +158,13 @@ class S3Store:
         keys = self._asked("", listed)
         return [key.removeprefix(begin) for key in keys if key.startswith(begin)]
 
+    def settle(self) -> None:
+        """Nothing: each object counted when it was put."""
+
+    def squash(self) -> None:
+        """ConfigError: emo reaches no old versions of a bucket."""
+        check_squash(self)
+
     def _key(self, name: str) -> str:
         """A name that begins with `.` is of an object beside the cache: `<path>.journal/...`."""
         return self._place.path + (name if name.startswith(".") else f"/{name}")
@@ -204,7 +222,7 @@ class S3Store:
         return StoreError(f"{at}: the store refuses the request ({type(error).__name__}).")
 
 
-def _connected(place: Place, settings: RemoteSettings) -> ObstoreS3:
+def _connected(place: BucketPlace, settings: RemoteSettings) -> ObstoreS3:
     try:
         from obstore.store import S3Store as Obstore
     except ImportError:

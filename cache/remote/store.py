@@ -9,9 +9,9 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Protocol
 
-from emo.cache.remote.urls import parse_url
+from emo.cache.remote.urls import BucketPlace, parse_url
 from emo.config.remote import DEFAULTS, RemoteSettings
-from emo.errors import CacheError
+from emo.errors import CacheError, ConfigError
 
 
 class StoreError(CacheError):
@@ -41,6 +41,12 @@ class Store(Protocol):
     """Objects by name, below one place. Every method tries again what fails in passing."""
 
     where: str  # the place as a user writes it
+    has_history: bool  # whether it keeps older versions that `squash` can remove
+    remains: str  # what may still hold bytes that were removed or replaced, for people
+
+    @property
+    def snapshot(self) -> str:
+        """The URL by which another process reads what this one does, as far as the store can."""
 
     def get(self, name: str) -> bytes:
         """The whole object; NotThere where there is none."""
@@ -69,9 +75,29 @@ class Store(Protocol):
     def listed(self) -> list[str]:
         """Names of objects below the place, as far as the store tells: may lack new ones, may have old."""
 
+    def settle(self) -> None:
+        """Make what was put and deleted count, all of it in one step; nothing where each did at once.
+
+        ChangedMeanwhile where somebody else was quicker; nothing was changed then.
+        """
+
+    def squash(self) -> None:
+        """Remove older versions for good; ConfigError where the store has none that it can."""
+
+
+def check_squash(store: Store) -> None:
+    """ConfigError where `squash` cannot do anything, before anything else is done."""
+    if not store.has_history:
+        raise ConfigError(f"{store.where} has no history that emo can squash. {store.remains}")
+
 
 def open_store(url: str, settings: RemoteSettings = DEFAULTS) -> Store:
     """The store at a URL. MissingDependency where the package that speaks to it is not installed."""
-    from emo.cache.remote.s3 import S3Store
+    place = parse_url(url)
+    if isinstance(place, BucketPlace):
+        from emo.cache.remote.s3 import S3Store
 
-    return S3Store(parse_url(url), settings)
+        return S3Store(place, settings)
+    from emo.cache.remote.hub import HubStore
+
+    return HubStore(place, settings)

@@ -14,9 +14,9 @@ import numpy as np
 
 from emo.config.corpus import CorpusConfig
 from emo.corpora.rendered.performance import CONDITIONS, Condition
-from emo.corpora.rendered.seeds import generator
 from emo.errors import ConfigError
 from emo.labels import MERR
+from emo.seeds import generator
 
 SPLITS = ("train", "val", "test")
 SMALLEST = 64  # pixels a side

@@ -8,20 +8,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import cast
 
+from emo import wording
 from emo.canonical import Json
-from emo.corpora.rendered import phrases
 
 STILL = "still face"
 TONES = (
-    phrases.PLAIN_TONE,
-    *(word for _, less, more in phrases.TONE_WORDS.values() for word in (less, more) if word),
+    wording.PLAIN_TONE,
+    *(word for _, less, more in wording.TONE_WORDS.values() for word in (less, more) if word),
 )
 LEXICON: Mapping[str, tuple[str, ...]] = {
-    **{
-        f"AU{unit:02d}": tuple(f"{verb} {part}" for verb in verbs)
-        for unit, (_, verbs, part) in phrases.UNIT_PHRASES.items()
-    },
-    STILL: phrases.STILL_FACES,
+    **wording.unit_lexicon(),
+    STILL: wording.STILL_FACES,
     **{f"{word} voice": (word,) for word in TONES},
 }
 

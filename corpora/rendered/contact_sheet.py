@@ -14,8 +14,8 @@ from PIL import Image, ImageDraw, ImageFont
 from emo.corpora.rendered.face import FaceRenderer, Frame
 from emo.corpora.rendered.performance import Condition, pose_at, units_at
 from emo.corpora.rendered.planning import NAMESPACE, PlannedClip
-from emo.corpora.rendered.seeds import generator
 from emo.corpora.rendered.voice import synthesise
+from emo.seeds import generator
 
 COLUMNS = 6
 PICTURE = 196  # pixels a side

@@ -25,15 +25,16 @@ from emo.canonical import Json
 from emo.clip import Clip
 from emo.config.corpus import CorpusConfig
 from emo.corpora.manifest import write_manifest
+from emo.corpora.merr_files import json_text
 from emo.corpora.rendered.cast import Role, cast_corpus
 from emo.corpora.rendered.contact_sheet import write_contact_sheet
 from emo.corpora.rendered.film import frame_times, render_clip
-from emo.corpora.rendered.merr import Annotation, write_json, write_merr
+from emo.corpora.rendered.merr import Annotation, write_merr
 from emo.corpora.rendered.openface import write_unit_csv
 from emo.corpora.rendered.planning import NAMESPACE, PlannedClip, plan_clip
-from emo.corpora.rendered.seeds import generator
 from emo.corpora.rendered.truth import corpus_shares, planted_truth, speaker_records
 from emo.errors import ConfigError
+from emo.seeds import generator
 
 RECIPE_VERSION = 1  # raise it whenever the same settings give other frames, waves or words
 ON_SHEET = 24
@@ -89,7 +90,7 @@ def _claim(folder: Path, config: CorpusConfig) -> None:
         raise ConfigError(f"{folder} has a manifest of other clips. Name another folder.")
     else:
         folder.mkdir(parents=True, exist_ok=True)
-        write_json(record, _settings(config))
+        record.write_text(json_text(_settings(config)), encoding="utf-8")
 
 
 def _settings(config: CorpusConfig) -> dict[str, Json]:
@@ -102,12 +103,12 @@ def _describe(folder: Path, config: CorpusConfig, clips: Sequence[PlannedClip]) 
     write_merr(folder, (_annotation(planned) for planned in clips))
     truth = (json.dumps(planted_truth(planned)) + "\n" for planned in clips)
     (folder / "truth.jsonl").write_text("".join(truth), encoding="utf-8")
-    write_json(folder / "speakers.json", speaker_records(clips))
+    (folder / "speakers.json").write_text(json_text(speaker_records(clips)), encoding="utf-8")
     shown = clips[:: max(1, len(clips) // ON_SHEET)][:ON_SHEET]
     title = f"{len(clips)} rendered clips, seed {config.seed}"
     write_contact_sheet(folder / "contact_sheet.png", shown, seed=config.seed, title=title)
     shares: dict[str, Json] = {"shares": corpus_shares(clips), "note": DISCLAIMER}
-    write_json(folder / "corpus.json", _settings(config) | shares)
+    (folder / "corpus.json").write_text(json_text(_settings(config) | shares), encoding="utf-8")
     write_manifest(folder / "manifest.jsonl", (_manifest_row(folder, planned) for planned in clips))
 
 

@@ -13,8 +13,8 @@ import numpy as np
 
 from emo.canonical import Json
 from emo.corpora.rendered.drawing import Colour, mixed, tinted
-from emo.corpora.rendered.seeds import generator
 from emo.corpora.rendered.tone import Tone
+from emo.seeds import generator
 
 AgeLook = Literal["young", "middle", "older"]
 Presentation = Literal["feminine", "masculine"]

@@ -1,23 +1,17 @@
-"""MERR-style annotations: coarse and fine JSON and the list files that Emotion-LLaMA reads.
-
-Keys and list format follow the official release (Emotion-LLaMA, MERR/README.md and
-minigpt4/datasets/datasets/first_face.py at commit 4ee28d2). Knows nothing of drawing.
-"""
+"""MERR-style annotations of rendered clips, coarse and fine. Knows nothing of drawing."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from emo.canonical import Json
+from emo.corpora import merr_files
+from emo.corpora.merr_files import json_text, list_text
 from emo.corpora.rendered.performance import Movement, Performance
 from emo.corpora.rendered.texts import ClipTexts
 from emo.corpora.rendered.units import PRESENT
-
-COARSE, FINE = "MERR_coarse_grained", "MERR_fine_grained"
-NO_VALENCE = "-10"  # the official lists' value where valence is not known
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,17 +48,15 @@ class Annotation:
 def write_merr(folder: Path, annotations: Iterable[Annotation]) -> None:
     """Write both JSON files and both lists into `folder`."""
     everything = list(annotations)
-    write_json(folder / f"{COARSE}.json", {each.clip_id: each.coarse() for each in everything})
-    write_json(folder / f"{FINE}.json", {each.clip_id: each.fine() for each in everything})
-    coarse = [f"{each.clip_id} {each.frames} {each.performance.label}\n" for each in everything]
-    fine = [line.replace("\n", f" {NO_VALENCE}\n") for line in coarse]
-    (folder / f"{COARSE}.txt").write_text("".join(coarse), encoding="utf-8")
-    (folder / f"{FINE}.txt").write_text("".join(fine), encoding="utf-8")
-
-
-def write_json(path: Path, value: Mapping[str, object]) -> None:
-    """Write `value` for people to read, keys in the given order."""
-    path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    rows = [(each.clip_id, each.frames, each.performance.label) for each in everything]
+    texts = {
+        merr_files.COARSE: json_text({each.clip_id: each.coarse() for each in everything}),
+        merr_files.FINE: json_text({each.clip_id: each.fine() for each in everything}),
+        merr_files.COARSE_LIST: list_text(rows, fine=False),
+        merr_files.FINE_LIST: list_text(rows, fine=True),
+    }
+    for name, text in texts.items():
+        (folder / name).write_text(text, encoding="utf-8")
 
 
 def _visible(movement: Movement) -> bool:

@@ -14,8 +14,8 @@ from emo.corpora.rendered.cast import Role
 from emo.corpora.rendered.film import FRAMES_PER_SECOND, frame_times
 from emo.corpora.rendered.identity import Identity, draw_identity
 from emo.corpora.rendered.performance import Performance, plan_performance
-from emo.corpora.rendered.seeds import generator
 from emo.corpora.rendered.texts import ClipTexts, write_texts
+from emo.seeds import generator
 
 NAMESPACE = "corpus"
 SHARD = 1000  # clips a folder

@@ -12,6 +12,7 @@ EmoError
  ├─ CheckpointError      weights, adapters or projectors do not fit            (exit 2)
  ├─ NonFiniteLoss        training stopped on NaN or Inf                        (exit 7)
  ├─ Interrupted          asked to stop; what is done is saved                  (exit 75)
+ ├─ ServiceDown          a server did not answer; asking later may help         (exit 75)
  ├─ MissingDependency    an extra is not installed                             (exit 8)
  └─ RightsError          a licence forbids it                                  (exit 9)
 
@@ -78,6 +79,10 @@ class NonFiniteLoss(EmoError):
 
 class Interrupted(EmoError):
     """A signal asked the work to stop; what is done is saved and the same command goes on."""
+
+
+class ServiceDown(EmoError):
+    """A server did not answer, however often it was asked; asking later may help."""
 
 
 class MissingDependency(EmoError):

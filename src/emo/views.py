@@ -66,11 +66,18 @@ class FrameView:
 
 
 @dataclass(frozen=True, slots=True)
+class MomentView:
+    """The whole frame nearest to `seconds` from the video's start, uint8 RGB (H, W, 3)."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class TextView:
     """What is said in the clip, by its manifest or subtitles: one string, (1,). Nothing is decoded for it."""
 
 
-MediaView: TypeAlias = AudioView | FacesView | FrameView
+MediaView: TypeAlias = AudioView | FacesView | FrameView | MomentView
 
 
 @dataclass(frozen=True, slots=True)

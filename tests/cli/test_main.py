@@ -28,6 +28,7 @@ def test_every_verb_of_the_table_exists_and_its_help_says_what_the_table_says(ve
         (errors.StaleCache("x"), 6),
         (errors.NonFiniteLoss("x"), 7),
         (errors.Interrupted("x"), 75),
+        (errors.ServiceDown("x"), 75),
         (errors.MissingDependency("x"), 8),
         (errors.RightsError("x"), 9),
         (errors.CacheMiss("x"), 2),

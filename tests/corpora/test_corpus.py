@@ -11,8 +11,9 @@ from PIL import Image
 
 from emo.config.corpus import CorpusConfig
 from emo.corpora import clips_in, write_manifest
+from emo.corpora.merr_files import COARSE_STEM as COARSE
+from emo.corpora.merr_files import FINE_STEM as FINE
 from emo.corpora.rendered.corpus import render_corpus
-from emo.corpora.rendered.merr import COARSE, FINE
 from emo.errors import ConfigError
 from emo.labels import MER2023
 

@@ -6,7 +6,7 @@ from dataclasses import asdict
 import numpy as np
 
 from emo.corpora.rendered.identity import draw_identity
-from emo.corpora.rendered.seeds import generator
+from emo.seeds import generator
 
 
 def numbers_in(value):

@@ -5,13 +5,14 @@ import re
 import numpy as np
 import pytest
 
+from emo import wording
 from emo.config.corpus import CorpusConfig
-from emo.corpora.rendered import phrases
 from emo.corpora.rendered.cast import cast_corpus
 from emo.corpora.rendered.identity import draw_identity
+from emo.corpora.rendered.openface import PRESENCE_ONLY
 from emo.corpora.rendered.performance import plan_performance
 from emo.corpora.rendered.planning import plan_clip
-from emo.corpora.rendered.texts import phrase_unit, tone_word, write_subtitle, write_texts
+from emo.corpora.rendered.texts import tone_word, write_subtitle, write_texts
 from emo.corpora.rendered.tone import Tone
 from emo.corpora.rendered.units import EXPRESSIVE
 from emo.labels import MERR, parse_label
@@ -79,19 +80,19 @@ def test_a_still_face_is_called_still():
     still = [plan for plan in plans if not any(movement.idle for movement in plan.movements)]
     for plan in still:
         texts = write_texts(plan, speaker.voice.habit, rng)
-        assert texts.units == () and any(face in texts.caption for face in phrases.STILL_FACES)
+        assert texts.units == () and any(face in texts.caption for face in wording.STILL_FACES)
 
 
 def test_intensity_becomes_an_adverb():
     rng = np.random.default_rng(0)
-    assert phrase_unit(6, 0.25, rng).startswith("slightly ")
-    assert phrase_unit(6, 0.9, rng).startswith("strongly ")
-    assert phrase_unit(6, 0.5, rng).split()[0] in phrases.UNIT_PHRASES[6][1]
+    assert wording.unit_phrase(6, 0.25, rng).startswith("slightly ")
+    assert wording.unit_phrase(6, 0.9, rng).startswith("strongly ")
+    assert wording.unit_phrase(6, 0.5, rng).split()[0] in wording.UNIT_PHRASES[6][1]
 
 
 def test_every_drawn_unit_has_words():
-    assert set(phrases.UNIT_PHRASES) == set(EXPRESSIVE)
-    assert set(phrases.REASONS) == set(MERR)
+    assert set(wording.UNIT_PHRASES) == {*EXPRESSIVE, PRESENCE_ONLY}
+    assert set(wording.REASONS) == set(MERR)
 
 
 def test_tone_words_come_from_the_distance_to_the_habit():

@@ -7,8 +7,8 @@ from emo.digests import StatCache
 from emo.errors import ConfigError
 from emo.extractors import make_encoder
 from emo.extractors.augment import Augmented, generator_of, noisy, parse_augmentation
-from emo.extractors.media import read_views
-from emo.pipeline.inputs import input_digest
+from emo.extractors.reading import read_views_limited
+from emo.pipeline.inputs import InputDigests
 from emo.testing import EncoderTests, tone
 from emo.views import AudioView, AugmentedView, FacesView, FrameView, ViewProblem
 
@@ -49,7 +49,7 @@ def test_views_of_one_reading_are_plain_and_augmented(clips, clip_of, good):
         AugmentedView(sound, "noise@10dB"),
         *(AugmentedView(v, "flip") for v in (faces, frame)),
     ]
-    found = {view: good(data) for view, data in read_views(clip_of(clips["face.mp4"]), views).items()}
+    found = {view: good(data) for view, data in read_views_limited(clip_of(clips["face.mp4"]), views).items()}
     for view in (faces, frame):
         np.testing.assert_array_equal(
             found[AugmentedView(view, "flip")].array, found[view].array[..., ::-1, :]
@@ -58,15 +58,16 @@ def test_views_of_one_reading_are_plain_and_augmented(clips, clip_of, good):
     assert noise.array.shape == found[sound].array.shape
     assert noise.meta["augment"] == "noise@10dB"
     mute = AugmentedView(sound, "noise@10dB")
-    assert isinstance(read_views(clip_of(clips["mute.mp4"]), [mute])[mute], ViewProblem)
+    assert isinstance(read_views_limited(clip_of(clips["mute.mp4"]), [mute])[mute], ViewProblem)
+
+
+@pytest.fixture(scope="module")
+def encoder():
+    return Augmented(make_encoder("hubert", "tiny"), NOISE)
 
 
 class TestAugmentedHubert(EncoderTests):
     """The contract holds for an encoder that hears noise."""
-
-    @pytest.fixture(scope="class")
-    def encoder(self):
-        return Augmented(make_encoder("hubert", "tiny"), NOISE)
 
 
 def test_the_spec_names_augmentation_and_parent_and_the_parents_is_as_before():
@@ -86,4 +87,5 @@ def test_an_encoder_that_reads_nothing_of_the_kind_is_refused():
 def test_an_augmented_view_reads_the_same_input(clips, clip_of):
     files, view = StatCache(None), FacesView()
     clip = clip_of(clips["face.mp4"])
-    assert input_digest(clip, [AugmentedView(view, "flip")], files) == input_digest(clip, [view], files)
+    digests = InputDigests([clip], files)
+    assert digests.of([AugmentedView(view, "flip")]) == digests.of([view])

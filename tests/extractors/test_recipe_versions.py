@@ -24,6 +24,7 @@ SILENT = {
 DECIDES_VALUES = {
     "cache/geometry.py": "08c46d994b62ad2d",
     "cache/prepare.py": "c63be5ed0100cb2c",
+    "extractors/action_units.py": "f53dbf3e47ece8f9",
     "extractors/aligned.py": "fabd1fa5445f3240",
     "extractors/audio.py": "05603cba91184d7c",
     "extractors/augment.py": "6e0880cfff8bf18c",
@@ -41,16 +42,16 @@ DECIDES_VALUES = {
     "extractors/layers.py": "312327f62de9fd09",
     "extractors/macbert.py": "d1a9a72a2f0dd612",
     "extractors/mae.py": "ce405d4b0bd25f31",
-    "extractors/media.py": "2634602055fb6eb4",
+    "extractors/media.py": "98309ea29c4ab10f",
+    "extractors/moment.py": "4365e332597173f5",
     "extractors/onsets.py": "902c6fd8648fe007",
     "extractors/opensmile.py": "c9e41101a39d42ac",
-    "extractors/peak.py": "f36f27860872e223",
+    "extractors/peak.py": "daf744295c866110",
     "extractors/people.py": "a1f7faa54ce269e9",
     "extractors/pictures.py": "5c0ca753e92fde10",
     "extractors/pixels.py": "12fcf0712401d380",
     "extractors/random_weights.py": "30434f6abed6ab4d",
     "extractors/roberta.py": "2799e24260f99b86",
-    "extractors/running.py": "d67183fe1d7297b5",
     "extractors/sampling.py": "3f5ba08db2b5b9aa",
     "extractors/speaking.py": "cac95b9f784a667d",
     "extractors/speech.py": "1696bce9de325051",
@@ -65,9 +66,8 @@ DECIDES_VALUES = {
     "extractors/waveform.py": "1f971c31dfee6c58",
     "extractors/wavlm.py": "92ec088a73f74951",
     "extractors/whisper.py": "8079e2b656ef9a10",
-    "extractors/words.py": "2d879bd23f5dd0df",
     "pipeline/canary.py": "c33e4f73ac9a50e9",
-    "src/emo/views.py": "fa2e7fb9e9554a8d",
+    "src/emo/views.py": "f75dfe61e67a70ff",
 }
 DECIDES_NONE = {
     "extractors/__init__.py": "names only",
@@ -78,9 +78,11 @@ DECIDES_NONE = {
     "extractors/names.py": "finds encoders by name",
     "extractors/reading.py": "runs the reading elsewhere",
     "extractors/registry.py": "finds encoders by name",
+    "extractors/running.py": "says on what encoders run: precision is in the fingerprint",
     "extractors/sources.py": "says where weights come from",
     "extractors/weights.py": "finds weight files and digests them",
     "extractors/wire.py": "carries views between processes as they are",
+    "extractors/words.py": "hands the manifest's words over as they are",
 }
 ROOT = Path(__file__).parents[2]
 

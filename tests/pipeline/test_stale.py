@@ -16,8 +16,9 @@ from emo.cli.main import emo as command
 from emo.clip import Clip
 from emo.digests import StatCache
 from emo.errors import CheckpointError, EmoError, StaleCache
-from emo.extractors import eva, hubert, mae, tiny, videomae
+from emo.extractors import eva, hubert, mae, speech, stills, tiny, videomae, waveform
 from emo.extractors import faces as face_crops
+from emo.extractors.detector import DETECTOR_RECIPE
 from emo.pipeline.extract import extract
 from emo.pipeline.inputs import InputDigests
 from emo.pipeline.plan import make_plan
@@ -155,8 +156,11 @@ def patched(module, name, value, make):
 
 
 def preset_with(module, make, **changes):
-    other = {**module.PRESETS, "tiny": replace(module.PRESETS["tiny"], **changes)}
-    return patched(module, "PRESETS", other, make)
+    def mutate(world, monkeypatch):
+        monkeypatch.setitem(module.PRESETS, "tiny", replace(module.PRESETS["tiny"], **changes))
+        return [make(world)]
+
+    return NEW_SPACE, mutate
 
 
 def faces_with(**changes):
@@ -164,9 +168,7 @@ def faces_with(**changes):
 
 
 def detector_with(**changes):
-    return patched(
-        face_crops, "DETECTOR_RECIPE", face_crops.DETECTOR_RECIPE | changes, lambda world: mae.Mae()
-    )
+    return patched(face_crops, "DETECTOR_RECIPE", DETECTOR_RECIPE | changes, lambda world: mae.Mae())
 
 
 def media_change(change, make=encoders):
@@ -251,12 +253,12 @@ MUTATIONS = {
     "weights: another folder, the shipped ones": made(lambda world: hubert.Hubert("tiny")),
     "hubert: layer": made(lambda world: hub(world, layer=2)),
     "hubert: precision": made(lambda world: hub(world, precision="bfloat16")),
-    "hubert: recipe version": patched(hubert, "RECIPE_VERSION", 2, hub),
+    "hubert: recipe version": patched(speech, "RECIPE_VERSION", 99, hub),
     "hubert: normalisation of the sound": preset_with(hubert, hub, normalise=True),
-    "hubert: length of pieces": patched(hubert, "LONGEST_S", 30, hub),
+    "hubert: length of pieces": patched(waveform, "LONGEST_S", 30, hub),
     "mae: pooling": made(lambda world: mae.Mae(pooling="class")),
     "mae: precision": made(lambda world: mae.Mae(precision="float16")),
-    "mae: recipe version": patched(mae, "RECIPE_VERSION", 2, lambda world: mae.Mae()),
+    "mae: recipe version": patched(stills, "RECIPE_VERSION", 99, lambda world: mae.Mae()),
     "mae: mean of pixels": preset_with(mae, lambda world: mae.Mae(), mean=(0.5, 0.5, 0.5)),
     "mae: standard deviation of pixels": preset_with(mae, lambda world: mae.Mae(), std=(0.5, 0.5, 0.5)),
     "faces: sampling rule": faces_with(sampling="uniform:17"),
@@ -273,13 +275,13 @@ MUTATIONS = {
     "videomae: sampling rule": made(
         lambda world: videomae.VideoMae(faces=replace(mae.TINY_FACES, sampling="segments:8x2"))
     ),
-    "videomae: recipe version": patched(videomae, "RECIPE_VERSION", 2, lambda world: videomae.VideoMae()),
+    "videomae: recipe version": patched(videomae, "RECIPE_VERSION", 99, lambda world: videomae.VideoMae()),
     "eva: which frame": made(lambda world: eva.Eva(frame="first")),
     "eva: before the last LayerNorm": made(lambda world: eva.Eva(ln_vision="before")),
     "eva: LayerNorm without weights": preset_with(eva, lambda world: eva.Eva(), norm="identity"),
     "eva: eps": preset_with(eva, lambda world: eva.Eva(), eps=1e-5),
     "eva: size of the frame": preset_with(eva, lambda world: eva.Eva(), side=168),
-    "eva: recipe version": patched(eva, "RECIPE_VERSION", 2, lambda world: eva.Eva()),
+    "eva: recipe version": patched(eva, "RECIPE_VERSION", 99, lambda world: eva.Eva()),
     "stored type: bfloat16": with_stored("bfloat16"),
     "stored type: float32": with_stored("float32"),
     "media: other bytes": media_change(lambda world: world.media.write_bytes(b"another film")),
@@ -290,6 +292,9 @@ MUTATIONS = {
     "media: a link to another file": media_change(link_to_another),
     "media: a memory of digests that lies, --rehash": media_change(a_memory_that_lies),
     "media: gone": media_change(lambda world: world.media.unlink()),
+    "person: the second from the left": media_change(
+        lambda world: setattr(world, "clip", replace(world.clip, person=2)), lambda _: [mae.Mae()]
+    ),
     "cut: start": clip_with(start=0.6),
     "cut: end": clip_with(end=1.4),
     "cut: none": clip_with(start=None, end=None),
@@ -340,13 +345,13 @@ UNSEEN = {
     "the crop's resize filter": ("mae", "emo.pipeline.canary.crop", nearest),
     "the frame's resize filter": ("eva", "emo.extractors.eva.squash", bilinear),
     "the resampler": ("hubert", "soxr.ResampleStream", poor_resampler()),
-    "the average over frames": ("hubert", "emo.extractors.hubert.to_numpy", unlike(hubert.to_numpy)),
+    "the average over frames": ("hubert", "emo.extractors.speech.to_numpy", unlike(speech.to_numpy)),
     "the normalisation of pixels": (
         "eva",
         "emo.extractors.eva.normalise",
         lambda pictures, mean, std: eva_normalise(pictures, std, mean),
     ),
-    "the pooling of tokens": ("mae", "emo.extractors.mae.pool", unlike(mae.pool)),
+    "the pooling of tokens": ("mae", "emo.extractors.stills.pooled", unlike(stills.pooled)),
 }
 
 

@@ -14,7 +14,6 @@ from emo.canonical import Json
 from emo.config.tiny_encoders import Course, TinyEncodersConfig
 from emo.corpora.rendered.face import FaceRenderer
 from emo.corpora.rendered.identity import draw_identity
-from emo.corpora.rendered.seeds import generator
 from emo.corpora.rendered.tone import LOWEST, Tone
 from emo.corpora.rendered.voice import synthesise
 from emo.digests import sha256_file
@@ -27,6 +26,7 @@ from emo.pipeline.tiny_filters import coloured_conv, patch_filters, through_filt
 from emo.pipeline.tiny_probe import ENCODERS, Reading, readings
 from emo.pipeline.tiny_training import Progress, fit, learning_rate
 from emo.pipeline.tiny_views import draw_views
+from emo.seeds import generator
 from emo.views import AudioView, ViewData
 
 SMALL = TinyEncodersConfig(seed=5, clips=8, voices=10, processes=1)

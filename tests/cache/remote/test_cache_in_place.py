@@ -126,6 +126,7 @@ def test_a_push_again_sends_nothing_and_one_of_more_records_only_those(
     assert_holds(package.open(bucket.url)["hubert"], make_records(27))
 
 
+@pytest.mark.soak
 def test_a_compacted_cache_takes_a_folder_of_its_own_and_the_old_one_goes(
     path, filled, bucket, push, make_records, assert_holds, fill
 ):
@@ -145,6 +146,7 @@ def test_a_compacted_cache_takes_a_folder_of_its_own_and_the_old_one_goes(
         old[next(iter(old))].values  # noqa: B018 - the read is what fails
 
 
+@pytest.mark.soak
 def test_spaces_that_only_the_store_has_stay(
     path, filled, bucket, push, tmp_path, make_spec, make_records, fill, assert_holds
 ):
@@ -170,6 +172,7 @@ def test_rows_that_nobody_owns_are_not_sent(path, filled, bucket, push):
     assert not [key for key, data in bucket.objects().items() if b"lost" in data]
 
 
+@pytest.mark.soak
 def test_two_caches_do_not_push_over_each_other(
     path, filled, bucket, push, tmp_path, make_spec, fill, make_records
 ):

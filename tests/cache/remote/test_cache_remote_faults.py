@@ -118,6 +118,7 @@ def test_bytes_that_rotted_at_the_store_are_never_served(quick, path, filled, bu
     assert space[next(iter(space))].values.any()
 
 
+@pytest.mark.soak
 def test_a_stale_list_changes_nothing_and_hides_nothing_that_must_go(
     quick, path, filled, bucket, push, proxy, make_records, assert_holds, fill
 ):
@@ -172,7 +173,8 @@ def test_killed_anywhere_a_push_leaves_the_old_snapshot_or_the_new_one(
     assert not [key for key in bucket.objects() if f"{filled.name}/" in key or "push.json" in key]
 
 
-@pytest.mark.parametrize("stops", [(39,), pytest.param(range(1, 60, 3), marks=pytest.mark.soak)])
+@pytest.mark.soak
+@pytest.mark.parametrize("stops", [(39,), range(1, 60, 3)])
 def test_abandoned_at_any_step_a_growing_push_never_mixes(
     stops, quick, path, filled, bucket, push, make_records, assert_holds, fill
 ):

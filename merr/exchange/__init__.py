@@ -1,0 +1,1 @@
+"""Emotion-reasoning data in the formats of other tools, in and out."""
