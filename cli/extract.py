@@ -57,6 +57,7 @@ def extract(
     emo extract clips/ --encoder hubert,mae --cache features.zarr
     emo extract manifest.jsonl --encoder hubert@paper+merbench,eva@paper+pool64
     emo extract clips/ --encoder mae --faces policy=active,sampling=onset-apex-offset:16
+    emo extract clips/ --encoder mae@paper --faces alignment=openface --aligned-faces openface_face/
     emo extract manifest.jsonl --shard 3/16 --device cuda
     """
     from emo.pipeline.extract import extract as run

@@ -29,7 +29,14 @@ FEATURES = [
         "--faces",
         default="",
         metavar="NAME=VALUE,...",
-        help="policy=largest|central|active|listener, sampling=onset-apex-offset:16, margin=, ...",
+        help="policy=largest|central|active|listener, sampling=onset-apex-offset:16, margin=, "
+        "alignment=openface, ...",
+    ),
+    click.option(
+        "--aligned-faces",
+        type=click.Path(),
+        metavar="DIR",
+        help="OpenFace's faces, one NAME.npy a media file.",
     ),
 ]
 RUNNING = [

@@ -23,6 +23,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "demo": ("emo.cli.demo:demo", "Render clips, extract, train, answer, and write a report."),
     "corpus": ("emo.cli.corpus:corpus", "Make clips to try things on; compare data sets."),
     "extract": ("emo.cli.extract:extract", "Store features of clips in the cache."),
+    "transcribe": ("emo.cli.transcribe:transcribe", "Write what is said in clips into their manifest."),
     "cache": ("emo.cli.cache:cache", "Look into a cache, verify it, move features in and out."),
     "doctor": ("emo.cli.doctor:doctor", "Try what the cache's promises rest on, on your disk."),
     "weights": ("emo.cli.weights:weights", "Fetch and convert encoder weights."),

@@ -22,6 +22,7 @@ from emo.clip import Clip, normal_id
 from emo.errors import ConfigError
 
 COLUMNS: tuple[str, ...] = tuple(field.name for field in fields(Clip))
+PATHS = ("path", "au_path", "faces_path")
 MANIFEST_NAMES = ("manifest.jsonl", "manifest.csv")
 VIDEO_SUFFIXES = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".flv", ".wmv", ".mpg", ".mpeg")
 MEDIA_SUFFIXES = frozenset({*VIDEO_SUFFIXES, ".wav", ".mp3", ".flac", ".m4a", ".aac", ".ogg"})
@@ -39,12 +40,10 @@ def read_manifest(path: Path, *, encoding: str = "utf-8") -> list[Clip]:
     wrong: ids that repeat, values that are no numbers, column names a letter off, bytes that are not in
     `encoding`.
     """
-    text = _decoded(path, encoding)
-    rows = _csv_rows(path, text) if path.suffix.lower() == ".csv" else _json_rows(text)
     clips: list[Clip] = []
     mistakes: list[str] = []
     first_row: dict[str, int] = {}
-    for number, row in rows:
+    for number, row in _rows(path, encoding):
         if isinstance(row, str):
             mistakes.append(f"{path}, row {number}: {row}")
             continue
@@ -65,13 +64,18 @@ def read_manifest(path: Path, *, encoding: str = "utf-8") -> list[Clip]:
     return clips
 
 
+def manifest_rows(path: Path) -> list[Mapping[str, Json]]:
+    """The rows of a manifest that `read_manifest` takes, as they stand there."""
+    return [row for _, row in _rows(path, "utf-8") if not isinstance(row, str)]
+
+
 def write_manifest(path: Path, clips: Iterable[Clip]) -> None:
     """Write `clips` as JSON lines in UTF-8; paths become relative to the manifest's folder."""
     partial = path.with_name(path.name + ".partial")
     with partial.open("w", encoding="utf-8", newline="\n") as stream:
         for clip in clips:
             row = {name: getattr(clip, name) for name in COLUMNS}
-            for name in ("path", "au_path"):
+            for name in PATHS:
                 if row[name] is not None:
                     row[name] = Path(os.path.relpath(row[name], path.parent)).as_posix()
             kept = {name: value for name, value in row.items() if value not in (None, "")}
@@ -142,6 +146,11 @@ def _decoded(path: Path, encoding: str) -> str:
         raise ConfigError(f"no encoding is called {encoding!r}. Try utf-8, utf-16 or gb18030.") from error
 
 
+def _rows(path: Path, encoding: str) -> Iterator[tuple[int, Mapping[str, Json] | str]]:
+    text = _decoded(path, encoding)
+    return _csv_rows(path, text) if path.suffix.lower() == ".csv" else _json_rows(text)
+
+
 def _json_rows(text: str) -> Iterator[tuple[int, Mapping[str, Json] | str]]:
     """Row numbers from 1 with their objects, or with what is wrong with them."""
     for number, line in enumerate(text.split("\n"), start=1):
@@ -186,11 +195,12 @@ def _clip(row: Mapping[str, Json], folder: Path) -> Clip:
         mistakes.append(f"end {end} is not after start {start}.")
     person = _person(values.get("person"), mistakes)
     path = values.get("path", "")
-    if not path or "\0" in path:
+    if not path:
         mistakes.append("path is missing. Name the media file.")
+    mistakes += [f"{name} has a zero character." for name in PATHS if "\0" in values.get(name, "")]
     if mistakes:
         raise ConfigError(*mistakes)
-    au_path = values.get("au_path")
+    au_path, faces_path = values.get("au_path"), values.get("faces_path")
     return Clip(
         clip_id=values.get("clip_id")
         or Path(path).with_suffix("").as_posix() + (f"#{person}" * bool(person)),
@@ -203,6 +213,7 @@ def _clip(row: Mapping[str, Json], folder: Path) -> Clip:
         split=values.get("split") or None,
         au_path=folder / au_path if au_path else None,
         person=person,
+        faces_path=folder / faces_path if faces_path else None,
     )
 
 

@@ -12,6 +12,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from emo.clip import Clip
@@ -100,7 +101,9 @@ def open_media(clip: Clip, limits: MediaLimits, data: bytes | None = None) -> It
     from av.error import FFmpegError
 
     if data is None:
-        _check_places(clip, limits)
+        for path in (clip.path, clip.au_path):
+            if path is not None:
+                check_place(path, limits)
     _check_size(clip.path.name, clip.path.stat().st_size if data is None else len(data), limits)
     try:
         container = _opened(clip, data)
@@ -146,18 +149,16 @@ def _opened(clip: Clip, data: bytes | None) -> InputContainer:
     return av.open(source, mode="r", options=OPTIONS, metadata_errors="replace")
 
 
-def _check_places(clip: Clip, limits: MediaLimits) -> None:
-    for path in (clip.path, clip.au_path):
-        if path is None:
-            continue
-        try:
-            place, status = path.resolve(), path.stat()
-        except (OSError, ValueError, RuntimeError) as error:
-            raise MediaError("failed:unreadable", f"{path.name}: {_brief(error)}") from error
-        if not stat.S_ISREG(status.st_mode):
-            raise MediaError("failed:unreadable", f"{path.name} is no regular file")
-        if limits.root is not None and not place.is_relative_to(limits.root.resolve()):
-            raise MediaError("failed:outside_root", f"{path.name} leads out of {limits.root}")
+def check_place(path: Path, limits: MediaLimits, unreadable: str = "failed:unreadable") -> None:
+    """MediaError, with the status `unreadable` or failed:outside_root, where a file may not be opened."""
+    try:
+        place, status = path.resolve(), path.stat()
+    except (OSError, ValueError, RuntimeError) as error:
+        raise MediaError(unreadable, f"{path.name}: {_brief(error)}") from error
+    if not stat.S_ISREG(status.st_mode):
+        raise MediaError(unreadable, f"{path.name} is no regular file")
+    if limits.root is not None and not place.is_relative_to(limits.root.resolve()):
+        raise MediaError("failed:outside_root", f"{path.name} leads out of {limits.root}")
 
 
 def _check_size(name: str, size: int, limits: MediaLimits) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
 import numpy as np
@@ -18,7 +18,7 @@ import numpy as np
 from emo.canonical import Json
 from emo.errors import ConfigError
 from emo.extractors import tiny
-from emo.extractors.detector import DETECTOR_RECIPE
+from emo.extractors.faces import faces_recipe
 from emo.extractors.inference import FrozenModel, pretrained, timm_model, to_numpy
 from emo.extractors.peak import PEAK_FACES
 from emo.extractors.pixels import CLIP_MEAN, CLIP_STD, normalise, squash
@@ -209,7 +209,8 @@ class Eva:
         if self._ln_vision == "after":
             recipe |= {"norm": self._preset.norm, "eps": self._preset.eps}
         if self._view.choice == "peak":
-            recipe |= {"detector": DETECTOR_RECIPE, "peak_faces": asdict(PEAK_FACES)}
+            looked_at = faces_recipe(PEAK_FACES)
+            recipe |= {"detector": looked_at["detector"], "peak_faces": looked_at["faces"]}
         if self._kept:
             recipe["kept"] = f"class token and {self._kept} means over squares of the grid"
         return recipe

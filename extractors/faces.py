@@ -6,21 +6,31 @@ Boxes are found by `emo.extractors.detector`; pictures come from the decoder. Kn
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emo.canonical import Json
-from emo.extractors.detector import Box, detect
+from emo.extractors.detector import DETECTOR_RECIPE, Box, detect
 from emo.extractors.pictures import Picture
 from emo.extractors.sampling import spread
 from emo.views import FacePolicy, FacesView
 
 Look: TypeAlias = "tuple[float, list[Box]]"  # when, and the faces that were there, in full-size pixels
 
+ALIGNED: dict[str, Json] = {"version": 1, "times": "evenly spread", "resize": "PIL bicubic"}
 SAME_FACE = 0.2  # overlap with the last box from which on a face counts as the one followed
+
+
+def faces_recipe(view: FacesView) -> dict[str, Json]:
+    """What decides the values of the faces, for an encoder's spec: of aligned ones no box and no detector."""
+    if view.alignment == "openface":
+        return {"faces": {"alignment": "openface", "sampling": view.sampling, "size": view.size, **ALIGNED}}
+    cut_out = asdict(view)
+    del cut_out["alignment"]  # there were specs before there was a choice
+    return {"faces": cut_out, "detector": DETECTOR_RECIPE}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,7 +58,7 @@ class Track:
             "policy": view.policy,
             "box": view.box,
             "margin": view.margin,
-            "alignment": "none",
+            "alignment": view.alignment,
             "looks": self.looks,
             "no_face_share": round(1 - len(self.times) / self.looks, 4),
             "several_share": round(self.several / self.looks, 4),
@@ -126,3 +136,10 @@ def crop(picture: NDArray[np.uint8], box: Box, margin: float, side: int) -> NDAr
     square = (x - half, y - half, x + half, y + half)
     resized = Image.fromarray(picture).resize((side, side), Image.Resampling.BICUBIC, box=square)
     return np.asarray(resized)
+
+
+def resized(face: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """A square face (s, s, 3) as (side, side, 3); the resize is PIL's bicubic."""
+    from PIL import Image
+
+    return np.asarray(Image.fromarray(face).resize((side, side), Image.Resampling.BICUBIC))

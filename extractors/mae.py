@@ -47,6 +47,7 @@ PRESETS: dict[str, StillPreset] = {
             paper="arXiv 2406.11161 (local encoder of Emotion-LLaMA, trained on MER2023 faces)",
             note="The authors share these weights on a drive, not on the hub.",
             substitute=_SUBSTITUTE,
+            aligned=True,
         ),
         faces=FacesView(sampling="all", size=224, box="tracked", margin=0.1),
     ),

@@ -12,6 +12,7 @@ from typing import TypeAlias
 from emo.clip import Clip
 from emo.config.extract import DEFAULTS, MediaLimits
 from emo.errors import MediaError
+from emo.extractors.aligned import aligned_faces
 from emo.extractors.audio import Sound
 from emo.extractors.container import Media, open_media
 from emo.extractors.decode import Kind, Pass
@@ -39,9 +40,9 @@ def read_views(
     The file is opened and decoded once, and once before where everybody in it has to be followed. For files
     that are not trusted there is `emo.extractors.reading`. `data` are the media's bytes where there is no
     file. Statuses: failed:unreadable, failed:outside_root, failed:too_large, failed:too_long,
-    failed:no_frames, failed:nonfinite, failed:bad_au_file, missing:no_audio, missing:no_video,
-    missing:no_face, missing:no_person. Damaged but readable media gives data with `degraded` set. Raises
-    ConfigError for a sampling rule that is none.
+    failed:no_frames, failed:nonfinite, failed:bad_au_file, failed:bad_faces_file, missing:no_audio,
+    missing:no_video, missing:no_face, missing:no_person. Damaged but readable media gives data with
+    `degraded` set. Raises ConfigError for a sampling rule that is none.
     """
     try:
         finder = FaceFinder()
@@ -61,12 +62,15 @@ def _read(scene: Scene, views: Collection[MediaView]) -> ReadViews:
         try:
             if isinstance(view, AudioView):
                 sounds[view] = _sound(view, media)
+            elif isinstance(view, FacesView) and view.alignment == "openface":
+                found[view] = aligned_faces(view, scene)
             else:
                 visuals[view] = _visual(view, scene)
         except MediaError as error:
             found[view] = ViewProblem(status=error.status, reason=error.reason)
     reading = Pass(media, [request.sink for request in visuals.values()], list(sounds.values()))
-    reading.read()
+    if visuals or sounds:
+        reading.read()
     for view, request in (visuals | sounds).items():
         kind: Kind = "audio" if isinstance(view, AudioView) else "video"
         found[view] = _outcome(request, reading, kind, media.seconds)

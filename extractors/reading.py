@@ -153,7 +153,8 @@ def _of_media(views: Collection[View]) -> list[MediaView]:
 
 def _looks_for_faces(views: Collection[MediaView]) -> bool:
     return any(
-        isinstance(view, FacesView) or (isinstance(view, FrameView) and view.choice == "peak")
+        (isinstance(view, FacesView) and view.alignment == "box")
+        or (isinstance(view, FrameView) and view.choice == "peak")
         for view in views
     )
 

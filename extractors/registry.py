@@ -108,6 +108,15 @@ def preset_source(name: str, preset: str) -> Source:
     return source
 
 
+def trained_on_aligned(encoder: Encoder) -> bool:
+    """Whether an encoder's weights were trained on aligned faces; what stands in for them was not."""
+    name = encoder.spec.encoder
+    if name not in known_encoders():
+        return False
+    chosen = _presets(encoder_class(name)).get(encoder.spec.preset.partition("+")[0])
+    return chosen is not None and chosen.source.aligned
+
+
 def weights_of(name: str, preset: str) -> tuple[str, str]:
     """The stored name and the preset whose folder holds the weights of an encoder, variants left out."""
     encoder, choice = split_name(name)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias, cast
 
 import numpy as np
@@ -16,7 +16,7 @@ import numpy as np
 from emo.canonical import Json
 from emo.errors import ConfigError
 from emo.extractors import layers as hidden
-from emo.extractors.detector import DETECTOR_RECIPE
+from emo.extractors.faces import faces_recipe
 from emo.extractors.inference import FrozenModel, to_numpy
 from emo.extractors.pixels import IMAGENET_MEAN, IMAGENET_STD, Triple, normalise
 from emo.extractors.sources import Source
@@ -159,8 +159,7 @@ class StillEncoder:
 
     def _recipe(self) -> dict[str, Json]:
         recipe: dict[str, Json] = {
-            "faces": asdict(self._faces),
-            "detector": DETECTOR_RECIPE,
+            **faces_recipe(self._faces),
             "pooling": self._pooling,
             "mean": list(self._mean),
             "std": list(self._std),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import numpy as np
@@ -16,7 +16,7 @@ import numpy as np
 from emo.canonical import Json
 from emo.extractors import layers as hidden
 from emo.extractors import tiny
-from emo.extractors.detector import DETECTOR_RECIPE
+from emo.extractors.faces import faces_recipe
 from emo.extractors.inference import FrozenModel, pretrained, to_numpy
 from emo.extractors.mae import TINY_FACES
 from emo.extractors.pixels import IMAGENET_MEAN, IMAGENET_STD, Triple, normalise
@@ -70,6 +70,7 @@ PRESETS: dict[str, VideoMaePreset] = {
             paper="arXiv 2406.11161 (temporal encoder of Emotion-LLaMA, trained on MER2023 faces)",
             note="The authors share these weights on a drive, not on the hub.",
             substitute=_SUBSTITUTE,
+            aligned=True,
         ),
         faces=FacesView(sampling="segments:8x2", size=224, box="tracked", margin=0.1),
     ),
@@ -169,8 +170,7 @@ class VideoMae:
 
     def _recipe(self) -> dict[str, Json]:
         recipe: dict[str, Json] = {
-            "faces": asdict(self._faces),
-            "detector": DETECTOR_RECIPE,
+            **faces_recipe(self._faces),
             "mean": list(self._mean),
             "std": list(self._std),
             "frames": "mean over space of each tubelet",

@@ -73,6 +73,8 @@ class Scene:
 
 def needs_people(clip: Clip, view: FacesView) -> bool:
     """Whether everybody in the clip has to be followed before the view can be made."""
+    if view.alignment == "openface":
+        return False
     if clip.person is not None or view.policy in ("active", "listener"):
         return True
     return expressive(view.sampling) and clip.au_path is None

@@ -26,7 +26,7 @@ KINDS: dict[str, type[MediaView]] = {
     kind.__name__: kind for kind in (AudioView, FacesView, FrameView, MomentView)
 }
 TYPES: dict[str, np.dtype[Any]] = {name: np.dtype(name) for name in ("|u1", "<f4", "<f8")}
-PATHS = ("path", "au_path", "root")
+PATHS = ("path", "au_path", "faces_path", "root")
 
 
 def order_of(clip: Clip, views: Sequence[MediaView], limits: MediaLimits) -> Json:

@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 from emo.cache import Space
 from emo.cache.canary import LARGEST_ERROR, LEAST_COSINE, difference
 from emo.errors import StaleCache
+from emo.extractors.aligned import SIDE
 from emo.extractors.audio import Sound
 from emo.extractors.augment import plain, with_augmented
 from emo.extractors.container import Span
 from emo.extractors.detector import Box
-from emo.extractors.faces import crop
+from emo.extractors.faces import crop, resized
 from emo.views import AudioView, Encoder, FacesView, Plain, TextView, View, ViewData, ViewProblem
 
 SECONDS = 2.0
@@ -74,11 +75,17 @@ def _view(view: Plain) -> ViewData:
         numbers = [int(number) for number in view.sampling.partition(":")[2].split("x") if number]
         count = int(np.prod(numbers)) if numbers else FACES_OF_ALL
         pictures = (_picture(HEIGHT, WIDTH, number / count) for number in range(count))
-        faces = np.stack([crop(picture, FACE, view.margin, view.size) for picture in pictures])
+        faces = np.stack([_face(picture, view) for picture in pictures])
         return ViewData(array=faces, times=np.linspace(0.0, SECONDS, count))
     if isinstance(view, TextView):
         return ViewData(array=np.array([TEXT]), times=np.zeros(0))
     return ViewData(array=_picture(HEIGHT, WIDTH, 0.0), times=np.array([SECONDS / 2]))
+
+
+def _face(picture: NDArray[np.uint8], view: FacesView) -> NDArray[np.uint8]:
+    if view.alignment == "openface":
+        return resized(picture[:SIDE, :SIDE], view.size)
+    return crop(picture, FACE, view.margin, view.size)
 
 
 def _heard(view: AudioView) -> ViewData:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from emo.extractors import make_encoder
 from emo.extractors.augment import Augmented, parse_augmentation
 from emo.extractors.running import Precision, Running
-from emo.pipeline.faces import with_faces
+from emo.pipeline.faces import alignment_notes, with_faces
 from emo.views import Encoder, FacesView
 
 
@@ -31,11 +31,14 @@ class FeatureChoice:
         return replace(self, running=replace(self.running, precision=precision))
 
     def made(self) -> tuple[list[Encoder], list[str]]:
-        """The encoders, each followed by its augmented versions, and a note for each that changes nothing.
+        """The encoders, each followed by its augmented versions, and notes: what changes nothing, and whose
+        weights expect other faces.
 
         ConfigError for names and settings that are none, CheckpointError where weights are missing.
         """
-        return augmented_too([self._made(name) for name in self.encoders], self.views)
+        asked = [self._made(name) for name in self.encoders]
+        encoders, notes = augmented_too(asked, self.views)
+        return encoders, [*notes, *alignment_notes(asked)]
 
     def _made(self, name: str) -> Encoder:
         """The encoder, looking at other faces than its preset's where it looks at faces."""

@@ -19,6 +19,7 @@ from emo.cache import open_cache
 from emo.clip import Clip
 from emo.config.cache import Durability
 from emo.config.extract import DEFAULTS, MediaLimits
+from emo.corpora.aligned_faces import with_aligned_faces
 from emo.corpora.manifest import clips_in
 from emo.digests import StatCache
 from emo.errors import ConfigError
@@ -44,6 +45,7 @@ def extract(
     layers: Sequence[int] = (),
     views: Sequence[str] = (),
     faces: Mapping[str, str] = MappingProxyType({}),
+    aligned_faces: str | os.PathLike[str] | None = None,
     device: str = "auto",
     precision: str = "auto",
     compiled: bool = False,
@@ -65,7 +67,8 @@ def extract(
     """Store features of `clips` in the cache at `cache` and say what is stored, was stored and failed.
 
     What is read: `clips` is a folder, a media file, a manifest or a list of Clip, of which `shard` does one
-    part; `limits` is what a file may claim and cost; `rights` says what data the clips are of: the cache
+    part; `aligned_faces` is a folder of OpenFace's faces for clips that name none; `limits` is what a file
+    may claim and cost; `rights` says what data the clips are of: the cache
     keeps it, and without it what the cache says already goes for these clips too.
 
     Which features: `encoders` are names such as `hubert` or `hubert@merbench`, of `preset` where they name
@@ -87,7 +90,9 @@ def extract(
     running = running_on(device, precision, compiled=compiled)
     choice = FeatureChoice(tuple(encoders), preset, tuple(layers), tuple(views), dict(faces), running)
     renewal = Renewal(redo=redo, retry_failed=retry_failed, replace_changed=replace_changed, rehash=rehash)
-    plan = _planned(clips, choice, cache, shard, renewal, limits)
+    chosen, ignored = _chosen(clips, aligned_faces)
+    plan = _planned(chosen, choice, cache, shard, renewal, limits)
+    plan = replace(plan, ignored=ignored)
     if on_plan:
         on_plan(plan)
     clock = {"plan": time.monotonic() - started, "decode": 0.0, "encode": 0.0, "write": 0.0}
@@ -123,25 +128,34 @@ def extract(
     return _timed(_counted(plan, work, on_progress), clock, started)
 
 
+def _chosen(
+    clips: str | os.PathLike[str] | Sequence[Clip], aligned_faces: str | os.PathLike[str] | None
+) -> tuple[Sequence[Clip], int]:
+    """The clips, and how many files were passed over. ConfigError where there is no media."""
+    chosen, ignored = clips_in(Path(clips)) if isinstance(clips, str | os.PathLike) else (clips, 0)
+    if isinstance(clips, str | os.PathLike) and not chosen:
+        passed_over = f": {ignored} other files ignored" if ignored else ""
+        raise ConfigError(f"no media found in {os.fspath(clips)}{passed_over}. Name a folder of clips.")
+    if aligned_faces is not None:
+        chosen = with_aligned_faces(chosen, Path(aligned_faces))
+    return chosen, ignored
+
+
 def _planned(
-    clips: str | os.PathLike[str] | Sequence[Clip],
+    clips: Sequence[Clip],
     choice: FeatureChoice,
     cache: str | os.PathLike[str],
     shard: Shard,
     renewal: Renewal,
     limits: MediaLimits,
 ) -> ExtractPlan:
-    chosen, ignored = clips_in(Path(clips)) if isinstance(clips, str | os.PathLike) else (clips, 0)
-    if isinstance(clips, str | os.PathLike) and not chosen:
-        passed_over = f": {ignored} other files ignored" if ignored else ""
-        raise ConfigError(f"no media found in {os.fspath(clips)}{passed_over}. Name a folder of clips.")
     if renewal.rehash:
         rehash_weights()
     files = StatCache(Path(f"{os.fspath(cache)}.journal") / "media-digests.jsonl", rehash=renewal.rehash)
     encoders, notes = choice.made()
     store = open_cache(cache, mode="a")
-    plan = make_plan(shard.of(chosen), encoders, store, files, renewal=renewal, limits=limits)
-    return replace(plan, ignored=ignored, notes=tuple(notes))
+    plan = make_plan(shard.of(clips), encoders, store, files, renewal=renewal, limits=limits)
+    return replace(plan, notes=tuple(notes))
 
 
 def _refuse_full_disk(plan: ExtractPlan, cache: Path) -> None:

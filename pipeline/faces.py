@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 from emo.errors import ConfigError
-from emo.extractors.sampling import moment_count
-from emo.views import FacesView
+from emo.extractors.registry import trained_on_aligned
+from emo.extractors.sampling import expressive, moment_count
+from emo.views import Encoder, FacesView
 
 FACE_SETTINGS: dict[str, tuple[str, ...] | type[str] | type[float] | type[int]] = {
     "policy": ("largest", "central", "active", "listener"),
@@ -15,12 +16,14 @@ FACE_SETTINGS: dict[str, tuple[str, ...] | type[str] | type[float] | type[int]] 
     "box": ("tracked", "median"),
     "margin": float,
     "detect": int,
+    "alignment": ("box", "openface"),
 }
+OF_ALIGNED = ("alignment", "sampling")  # settings that mean something for faces cut out beforehand
 MOST_MARGIN = 2.0
 
 
 def with_faces(view: FacesView, settings: Mapping[str, str]) -> FacesView:
-    """The view with other settings, as text: policy, sampling, box, margin, detect.
+    """The view with other settings, as text: policy, sampling, box, margin, detect, alignment.
 
     ConfigError where a setting is unknown, or a sampling takes another number of frames than the view's.
     """
@@ -36,9 +39,30 @@ def with_faces(view: FacesView, settings: Mapping[str, str]) -> FacesView:
         except ValueError as error:
             raise ConfigError(f"faces: {name}={value} is no number.") from error
     made = FacesView(**changed)
+    if made.alignment == "openface":
+        _refuse_of_aligned(made, settings)
     if not (0 <= made.margin <= MOST_MARGIN and made.detect >= 0):
         raise ConfigError(f"faces: margin is 0 to {MOST_MARGIN:g} and detect 0 or more.")
     before, after = moment_count(view.sampling), moment_count(made.sampling)
     if before is not None and before != after:
         raise ConfigError(f"faces: {made.sampling} is not of {before} frames, as the encoder reads.")
     return made
+
+
+def _refuse_of_aligned(view: FacesView, settings: Mapping[str, str]) -> None:
+    if expressive(view.sampling):
+        raise ConfigError(f"faces: {view.sampling} looks for faces itself; alignment=openface has them.")
+    if idle := [name for name in settings if name not in OF_ALIGNED]:
+        raise ConfigError(f"faces: {', '.join(idle)} decides nothing with alignment=openface. Leave it out.")
+
+
+def alignment_notes(encoders: Sequence[Encoder]) -> list[str]:
+    """A line for each encoder whose weights were trained on aligned faces and that is shown others."""
+    return [
+        f"{encoder.spec.encoder}@{encoder.spec.preset} was trained on faces aligned by OpenFace and is shown "
+        "crops: its features are off what it learned. Aligned faces: a faces_path in the manifest and "
+        "--faces alignment=openface."
+        for encoder in encoders
+        if trained_on_aligned(encoder)
+        and any(isinstance(view, FacesView) and view.alignment == "box" for view in encoder.needs)
+    ]

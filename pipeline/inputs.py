@@ -29,6 +29,7 @@ class _Reads:
     text: bool
     units: bool
     person: bool
+    aligned: bool
 
     @classmethod
     def of(cls, needs: Collection[View]) -> _Reads:
@@ -37,12 +38,17 @@ class _Reads:
             media=any(not isinstance(view, TextView) for view in views),
             text=any(isinstance(view, TextView) for view in views),
             units=any(_is_peak(view) or _is_expressive(view) for view in views),
-            person=any(_is_peak(view) or isinstance(view, FacesView) for view in views),
+            person=any(_is_peak(view) or _is_cut_out(view) for view in views),
+            aligned=any(isinstance(view, FacesView) and not _is_cut_out(view) for view in views),
         )
 
 
 def _is_peak(view: Plain) -> bool:
     return isinstance(view, FrameView) and view.choice == "peak"
+
+
+def _is_cut_out(view: Plain) -> bool:
+    return isinstance(view, FacesView) and view.alignment == "box"
 
 
 def _is_expressive(view: Plain) -> bool:
@@ -60,7 +66,8 @@ class InputDigests:
 
     def of(self, needs: Collection[View]) -> dict[str, bytes]:
         """SHA-256 (32 bytes) by clip id over the parts of the clip that `needs` depend on: media digest and
-        cut, the person, the text, the action-unit file's digest where frames are chosen by it.
+        cut, the person, the text, the digests of the action-unit file where frames are chosen by it and of
+        the aligned faces where they are looked at.
 
         All zeros where the media cannot or may not be read: there is nothing that could be fresh.
         """
@@ -76,7 +83,9 @@ class InputDigests:
             parts |= {"media": self._file(clip.path), "start": clip.start, "end": clip.end, "region": region}
         if reads.units and clip.au_path is not None:
             parts["au"] = self._file(clip.au_path)
-        if parts.get("media", "") is None or parts.get("au", "") is None:
+        if reads.aligned and clip.faces_path is not None:
+            parts["faces"] = self._file(clip.faces_path)
+        if any(parts.get(name, "") is None for name in ("media", "au", "faces")):
             return NO_INPUT
         return hashlib.sha256(canonical_json(parts)).digest()
 

@@ -21,7 +21,8 @@ class Clip:
 
     `start` and `end` cut the media file, in seconds from its first timestamp; None is the file's own.
     `au_path` is an OpenFace-style action-unit CSV, where there is one. `person` is whose face counts where
-    there are several: 1 is the leftmost; None leaves it to the view's policy.
+    there are several: 1 is the leftmost; None leaves it to the view's policy. `faces_path` is a file of the
+    faces that OpenFace found and aligned in the media file, uint8 BGR (F, 112, 112, 3).
     """
 
     clip_id: str
@@ -34,6 +35,7 @@ class Clip:
     split: str | None = None
     au_path: Path | None = None
     person: int | None = None
+    faces_path: Path | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "clip_id", normal_id(self.clip_id))

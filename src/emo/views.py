@@ -19,6 +19,7 @@ from emo.spec import FeatureSpec
 
 FrameChoice = Literal["first", "middle", "peak"]
 FacePolicy = Literal["largest", "central", "active", "listener"]
+Alignment = Literal["box", "openface"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,8 @@ class FacesView:
     names a person overrules it. `margin` widens the box, as a share of its longer side. `detect` is at how
     many of the sampled moments the detector runs; boxes between are interpolated; 0 is all of them. Where
     everybody in the clip has to be followed (`active`, `listener`, `onset-apex-offset`, a person named),
-    the file is read twice and `detect` decides nothing.
+    the file is read twice and `detect` decides nothing. `alignment` `openface` takes the faces that OpenFace
+    cut out beforehand, from the clip's `faces_path`: of the rest only `sampling` and `size` count then.
     """
 
     sampling: str = "uniform:16"
@@ -49,6 +51,7 @@ class FacesView:
     policy: FacePolicy = "largest"
     margin: float = 0.1
     detect: int = 0
+    alignment: Alignment = "box"
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,7 +115,7 @@ def test_policies_take_the_speaker_and_the_listener_and_the_record_says_so(talk,
     assert [one["chosen"] for one in people] == [False, True]
     assert people[1]["speaking"] > 0.4 > people[0]["speaking"]
     assert active.meta["margin"] == 0.1
-    assert active.meta["alignment"] == "none"
+    assert active.meta["alignment"] == "box"
 
 
 def test_a_clip_that_names_a_person_overrules_the_policy(talk, clip_of, good):

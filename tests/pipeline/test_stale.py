@@ -17,6 +17,8 @@ from emo.clip import Clip
 from emo.digests import StatCache
 from emo.errors import CheckpointError, EmoError, StaleCache
 from emo.extractors import eva, hubert, mae, speech, stills, tiny, videomae, waveform
+from emo.extractors import faces as face_crops
+from emo.extractors.detector import DETECTOR_RECIPE
 from emo.pipeline.extract import extract
 from emo.pipeline.inputs import InputDigests
 from emo.pipeline.plan import make_plan
@@ -166,7 +168,7 @@ def faces_with(**changes):
 
 
 def detector_with(**changes):
-    return patched(stills, "DETECTOR_RECIPE", stills.DETECTOR_RECIPE | changes, lambda world: mae.Mae())
+    return patched(face_crops, "DETECTOR_RECIPE", DETECTOR_RECIPE | changes, lambda world: mae.Mae())
 
 
 def media_change(change, make=encoders):
@@ -265,6 +267,7 @@ MUTATIONS = {
     "faces: size": faces_with(size=97),
     "faces: one box a frame": faces_with(box="tracked"),
     "faces: policy": faces_with(policy="central"),
+    "faces: aligned by OpenFace": faces_with(alignment="openface"),
     "faces: how often the detector looks": faces_with(detect=5),
     "detector: weights": detector_with(weights={"pnet": "00" * 32}),
     "detector: thresholds": detector_with(thresholds=[0.6, 0.7, 0.8]),
