@@ -26,7 +26,7 @@ check: test lint types
 bench: $(STAMP)  ## side-by-side ratios; each prints one JSON object
 	set -e; for script in benchmarks/*.py; do $(BIN)/python $$script --json; done
 
-soak: $(STAMP)  ## 200 kills of a writing process, 25 of a training one, 1,000 flipped bits, every fault, 200 random orders
+soak: $(STAMP)  ## 200 kills of one writing process, 200 of two, 25 of a training one; every fault at every call, 1,000 flipped bits, 100 random orders; remotes and broken media
 	$(BIN)/python -m pytest -q -m soak tests
 
 tiny-encoders: $(STAMP)  ## train the shipped tiny preset again, about an hour on two cores

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -148,13 +149,13 @@ class ShardWriter:
         while True:
             path = self._path(shard)
             fsops.make_folder(path.parent)
-            try:
+            with suppress(FileExistsError):
                 if not fsops.link(scratch, path):
+                    made = self._create_in_place(path)
                     fsops.close(descriptor)
-                    descriptor = self._create_in_place(path)
+                    descriptor = made
                 break
-            except FileExistsError:
-                shard += 1
+            shard += 1
         fsops.unlink(scratch)
         self._hold(descriptor, shard, 0)
 

@@ -48,7 +48,7 @@ def feature_map(
     \b
     Examples:
       emo cache map --encoder hubert --manifest manifest.jsonl
-      emo cache map --encoder mae@base --manifest manifest.jsonl --colour speaker --out maps/mae
+      emo cache map --encoder mae@base --manifest m.jsonl --colour speaker
     """
     from emo.cache import open_cache
     from emo.corpora import clips_in

@@ -134,6 +134,12 @@ def test_a_full_shard_is_never_written_again(space, fill):
     assert space.index.place(1, "frames").start == rows
 
 
+def test_a_shard_is_filled_to_its_last_row(space, fill):
+    rows = space.geometry("frames").shard_rows
+    fill(space, [frames("a", rows - 3), frames("b", 3), frames("c", 1)])
+    assert [space.index.place(row, "frames").start for row in range(3)] == [0, rows - 3, rows]
+
+
 def test_a_record_never_crosses_a_shard(space, fill):
     rows = space.geometry("frames").shard_rows
     fill(space, [frames(str(number), rows // 2 + 1, number + 1) for number in range(3)])

@@ -108,6 +108,13 @@ def test_a_forget_that_was_cut_short_is_told_by_verify_and_finished_by_another(p
     assert verify_cache(path).bad == []
 
 
+def test_forgetting_again_adds_no_row(path, filled):
+    forget(open_cache(path, "a"), [SECRET])
+    rows = len(open_cache(path)["hubert"].index)
+    assert forget(open_cache(path, "a"), [SECRET]).clips == [SECRET]
+    assert len(open_cache(path)["hubert"].index) == rows
+
+
 def test_compaction_keeps_canary_aliases_and_several_shards(path, space, make_records, fill, assert_holds):
     records = make_records(30)
     fill(space, records)
@@ -218,7 +225,7 @@ def killed_at(run, at):
     return os.WIFSIGNALED(status)
 
 
-STRIDE = 7
+STRIDE = 14
 SOAK = [pytest.param(first, marks=pytest.mark.soak) for first in range(2, STRIDE + 1)]
 
 

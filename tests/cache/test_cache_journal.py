@@ -124,3 +124,8 @@ def test_lines_are_canonical_json_after_their_checksum():
     line = encode_line({"b": "é", "a": 1})
     assert line[8:] == ' {"a":1,"b":"é"}\n'.encode()
     assert decode_line(line[:-1]) == {"a": 1, "b": "é"}
+
+
+def test_a_line_that_holds_no_object_is_none():
+    with pytest.raises(ValueError, match="no object"):
+        decode_line(encode_line([1, 2])[:-1])

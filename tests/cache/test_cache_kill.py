@@ -116,7 +116,7 @@ def extract_until_killed(space, acknowledged, seed):
             given = given[known:]
 
 
-@pytest.mark.parametrize(("kills", "seed"), [(30, 1), pytest.param(500, 2, marks=pytest.mark.soak)])
+@pytest.mark.parametrize(("kills", "seed"), [(30, 1), pytest.param(200, 2, marks=pytest.mark.soak)])
 def test_two_writers_are_killed_again_and_again_while_a_reader_reads(
     kills, seed, path, make_spec, monkeypatch
 ):

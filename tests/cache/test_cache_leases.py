@@ -2,15 +2,17 @@
 
 import json
 import os
+import platform
 import signal
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import pytest
 
 from emo.cache import SharedWork, Wanted, fsops, open_cache
-from emo.cache.leases import Leases, bucket_of
+from emo.cache.leases import Leases, _machine, bucket_of
 from emo.records import Record
 
 BEAT = 0.02
@@ -202,6 +204,21 @@ def test_a_lease_is_kept_until_its_records_are_safe(path, space, make_records):
                 work.done(turn)
                 assert len(fsops.names_in(space._paths.aside / "leases")) == number
         assert fsops.names_in(space._paths.aside / "leases") == []
+
+
+def test_a_lease_given_back_while_it_is_looked_at_is_taken_next_time(space, leases, monkeypatch):
+    mine, theirs = leases
+    theirs.take(3)
+    real = fsops.open_update
+    monkeypatch.setattr(fsops, "open_update", lambda path: (theirs.give_back(3), real(path))[1])
+    assert not mine.take(3)
+    monkeypatch.undo()
+    assert mine.take(3)
+
+
+def test_where_the_kernel_has_no_name_the_machine_has_one(monkeypatch):
+    monkeypatch.setattr(fsops, "read_file", lambda path: Path("/nowhere/at/all").read_bytes())
+    assert _machine() == platform.node()
 
 
 def test_buckets_are_spread():

@@ -10,6 +10,8 @@ import zarr
 
 from emo.cache import open_cache
 from emo.cache.geometry import Geometry
+from emo.errors import DamagedCache
+from emo.records import Record
 
 SHARD_BYTES = 800  # of the space in conftest.py
 
@@ -119,13 +121,33 @@ def test_a_shard_that_zarr_rewrote_is_read_through_zarr(path, make_spec, make_re
     assert_holds(open_cache(path)["hubert"], records)
 
 
+def test_a_shard_with_a_hole_is_read_through_zarr_has_no_view_and_is_not_written_again(path, make_spec, fill):
+    space = open_cache(path, "a").create(make_spec(), shard_bytes=4_000)
+    values = np.random.default_rng(0).normal(size=(70, 6)).astype(np.float16)
+    records = [
+        Record(clip_id=name, arrays={"frames": values[:rows]}) for name, rows in (("a", 64), ("b", 70))
+    ]
+    fill(space, records)
+    array = zarr.open_array(path / space.name / "frames", mode="a")
+    shard, rows = path / space.name / "frames/c/0/0", array[:]
+    shard.unlink()
+    array[64:] = rows[64:]  # the first chunk, of clip a, is not there
+    size, again = shard.stat().st_size, open_cache(path, "a")["hubert"]
+    np.testing.assert_array_equal(again.read("b", "frames"), values)
+    np.testing.assert_array_equal(again.view("b", "frames"), values)
+    with pytest.raises(DamagedCache):
+        again.read("a", "frames")
+    fill(again, [Record(clip_id="c", arrays={"frames": values[:1]})])
+    assert shard.stat().st_size == size
+    assert (path / space.name / "frames/c/1/0").exists()
+
+
 def test_geometry_survives_its_own_metadata(space):
     for name, layout in space.spec.arrays.items():
         assert Geometry.of_metadata(space.state.members[name]) == Geometry.of_layout(layout, SHARD_BYTES)
 
 
 def test_bfloat16_is_stored_as_uint16_and_read_as_float32(path, make_spec, fill):
-    from emo.records import Record
     from emo.spec import ArrayLayout
 
     spec = make_spec(arrays={"frames": ArrayLayout(kind="frames", dim=4, dtype="bfloat16")})
