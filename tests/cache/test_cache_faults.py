@@ -146,6 +146,15 @@ class Disk:
         place(self.tree, target)
 
 
+@pytest.fixture(autouse=True, scope="module")
+def little_to_collect():
+    """What the whole suite has imported is left out of the collections that each try makes."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
 class FaultFS:
     """`mode` is what happens at call number `at`: eio, enospc, short, crash (before it), after (it), drop or
     reorder."""
