@@ -8,7 +8,7 @@ import pytest
 
 from emo.errors import ConfigError
 from emo.extractors import ENCODERS, make_encoder
-from emo.extractors.media import read_views
+from emo.extractors.reading import read_views_limited
 from emo.records import why_unusable
 from emo.testing import EncoderTests
 
@@ -52,7 +52,7 @@ def test_one_reading_of_a_clip_feeds_all_encoders(clips, clip_of, good):
     encoders = [make_encoder(name, device="cpu") for name in ENCODERS if name != "opensmile"]
     needs = frozenset().union(*(encoder.needs for encoder in encoders))
     clip = clip_of(clips["face.mp4"], text="I never thought you would come.")
-    views = {view: good(found) for view, found in read_views(clip, needs).items()}
+    views = {view: good(found) for view, found in read_views_limited(clip, needs).items()}
     for encoder in encoders:
         (arrays,) = encoder.encode([{view: views[view] for view in encoder.needs}])
         for name, array in arrays.items():
@@ -63,7 +63,8 @@ def test_tiny_features_of_different_clips_differ_in_every_token(clips, clip_of, 
     encoder = make_encoder("eva", device="cpu")
     (view,) = encoder.needs
     both = [
-        {view: good(read_views(clip_of(clips[name]), [view])[view])} for name in ("face.mp4", "blank.mp4")
+        {view: good(read_views_limited(clip_of(clips[name]), [view])[view])}
+        for name in ("face.mp4", "blank.mp4")
     ]
     first, second = (arrays["tokens"] for arrays in encoder.encode(both))
     assert np.abs(first - second).max(axis=1).min() > 1e-3
@@ -72,7 +73,7 @@ def test_tiny_features_of_different_clips_differ_in_every_token(clips, clip_of, 
 def test_half_precision_is_another_feature_close_to_the_first(clips, clip_of, good):
     full, half = (make_encoder("mae", device="cpu", precision=name) for name in ("float32", "bfloat16"))
     (view,) = full.needs
-    views = [{view: good(read_views(clip_of(clips["face.mp4"]), [view])[view])}]
+    views = [{view: good(read_views_limited(clip_of(clips["face.mp4"]), [view])[view])}]
     exact, rough = (encoder.encode(views)[0]["utterance"] for encoder in (full, half))
     assert full.spec.fingerprint != half.spec.fingerprint
     assert 0 < np.abs(exact - rough).max() < 0.05 * np.abs(exact).max()

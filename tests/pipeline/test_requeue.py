@@ -8,7 +8,8 @@ from click.testing import CliRunner
 
 from emo.cache import open_cache
 from emo.cli.main import emo as command
-from emo.pipeline import extract as loop
+from emo.pipeline import loop
+from emo.pipeline.extract import extract
 
 HARMED = (("hubert", "a", "frames"), ("hubert", "c2", "utterance"), ("eva", "mute", "tokens"))
 
@@ -29,7 +30,7 @@ def test_damaged_features_are_named_requeued_and_encoded_again(folder, tmp_path,
         (folder / f"c{number}.mp4").write_bytes((folder / "a.mp4").read_bytes() + bytes(number + 1))
 
     def run():
-        return loop.extract(folder, ("hubert", "eva"), tmp_path / "f.zarr", preset="tiny", jobs=1)
+        return extract(folder, ("hubert", "eva"), tmp_path / "f.zarr", preset="tiny", jobs=1)
 
     run()
     cache = open_cache(tmp_path / "f.zarr")
@@ -56,13 +57,13 @@ def test_damaged_features_are_named_requeued_and_encoded_again(folder, tmp_path,
     assert sorted(map(tuple, verify("--requeue", code=3)["requeued"])) == sorted(harmed)
     assert verify(code=0)["bad"] == []
 
-    encoded, encode = [], loop._encode
+    encoded, encode = [], loop.records_of
 
-    def noted(part, clip, views, clock):
-        encoded.append((part.encoder.spec.encoder, clip.clip_id))
-        return encode(part, clip, views, clock)
+    def noted(part, readings):
+        encoded.extend((part.encoder.spec.encoder, reading.clip.clip_id) for reading in readings)
+        return encode(part, readings)
 
-    monkeypatch.setattr(loop, "_encode", noted)
+    monkeypatch.setattr(loop, "records_of", noted)
     again = run()
     assert sorted(encoded) == sorted(harmed)
     assert (again.stored, len(again.failed)) == (3, 1)
