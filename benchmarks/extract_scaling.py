@@ -60,7 +60,7 @@ def run(clips: Path, cache: Path) -> tuple[float, float]:
 
 def main() -> None:
     """The runs and their report."""
-    options = options_of(__doc__, clips=12, rounds=2)
+    options = options_of(__doc__, clips=6, rounds=2)
     torch.set_num_threads(1)
     rows: dict[str, list[float]] = {}
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 EXIT_PARTIAL = 3
 MOST_LISTED = 20
+MUCH = 1 << 30  # bytes from which on something smaller is proposed
 MEASURED_ON = 8  # clips before size is foretold
 
 
@@ -152,7 +153,7 @@ class _Shown:
 def _smaller(plan: ExtractPlan) -> str:
     """What to type for less, where whole EVA tokens are most of what is to be stored."""
     whole = [part for part in plan.parts if part.to_do and part.encoder.spec.encoder == "eva"]
-    if any("+" not in part.encoder.spec.preset for part in whole):
+    if plan.least_bytes >= MUCH and any("+" not in part.encoder.spec.preset for part in whole):
         return "; eva tokens are most of it: eva@int8 takes half, eva@pool64 a sixteenth (docs/encoders.md)"
     return ""
 
@@ -165,7 +166,7 @@ def _spaces(plan: ExtractPlan, preset: str) -> str:
 
 def _presets(plan: ExtractPlan, preset: str) -> str:
     """The preset, or each encoder's own where a name or a variant says otherwise, or weights are random."""
-    specs = [part.encoder.spec for part in plan.parts]
+    specs = [part.encoder.spec for part in plan.parts if "parent" not in part.encoder.spec.recipe]
     if all(spec.preset == preset for spec in specs):
         return preset
     return ", ".join(f"{spec.encoder}@{spec.preset}" for spec in specs)
