@@ -17,6 +17,7 @@ from typing import NoReturn
 import click
 
 from emo import errors
+from emo.cli.interrupts import signals_interrupt
 
 VERBS: dict[str, tuple[str, str]] = {
     "init": ("emo.cli.init:init", "Write a commented emo.yaml for this folder."),
@@ -146,7 +147,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads of encoder and decoders share the cores
     try:
-        code = emo.main(args=given, prog_name="emo", standalone_mode=False)
+        with signals_interrupt():
+            code = emo.main(args=given, prog_name="emo", standalone_mode=False)
     except click.ClickException as error:
         error.show()
         sys.exit(EXIT_USAGE)

@@ -120,7 +120,10 @@ def test_the_guards_say_whether_the_network_is_cut():
     assert guards().network in ("cut", "open")
 
 
-@pytest.mark.parametrize("way", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "way",
+    [signal.SIGINT, *(pytest.param(way, marks=pytest.mark.soak) for way in (signal.SIGTERM, signal.SIGUSR1))],
+)
 def test_a_stopped_extraction_leaves_no_process_and_goes_on_later(tmp_path, way):
     folder = tmp_path / "clips"
     folder.mkdir()
@@ -144,13 +147,13 @@ def test_a_stopped_extraction_leaves_no_process_and_goes_on_later(tmp_path, way)
         time.sleep(0.02)
     ours = [*children(running.pid), *workers_of(running.pid)]
     running.send_signal(way)
-    running.communicate(timeout=60)
+    _, said = running.communicate(timeout=60)
+    assert "what is stored is safe" in said
     deadline = time.monotonic() + 20
     while any(os.path.exists(f"/proc/{pid}") for pid in ours) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not [pid for pid in ours if os.path.exists(f"/proc/{pid}")]
-    if way == signal.SIGINT:
-        assert running.returncode == 75
+    assert running.returncode == 75
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("12 clips:")
