@@ -85,9 +85,7 @@ def train_head(
     from emo.heads.runs import run_head, write_run
 
     speaker = voice(ctx)
-    config = replace(
-        DEFAULTS, head=head, seed=seed, epochs=epochs, arrays={**DEFAULTS.arrays, **_arrays(arrays)}
-    )
+    config = replace(DEFAULTS, head=head, seed=seed, epochs=epochs, arrays=_arrays(arrays))
     clips, _ = clips_in(Path(manifest))
     store = open_cache(Path(cache), accept_degraded=accept == DEGRADED)
     spaces = spaces_named(store, features)

@@ -121,7 +121,7 @@ class MISA(nn.Module):
 def central_moment_discrepancy(one: Tensor, other: Tensor) -> Tensor:
     """Sum of the distances between the means, and between the central moments 2 to 5, of two (B, W) sets."""
     means = one.mean(dim=0), other.mean(dim=0)
-    total = torch.linalg.vector_norm(means[0] - means[1])
+    total: Tensor = torch.linalg.vector_norm(means[0] - means[1])
     centred = one - means[0], other - means[1]
     for order in range(2, MOMENTS + 1):
         moments = [part.pow(order).mean(dim=0) for part in centred]

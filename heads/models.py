@@ -120,10 +120,11 @@ def head_options(name: str) -> tuple[str, ...] | None:
 def check_head(head: nn.Module, name: str, sample: FeatureBatch, classes: int) -> None:
     """ConfigError where `head` does not turn `sample` into finite logits (B, K), whatever is masked.
 
-    Beside the sample as it is the head sees it with each feature masked in turn and NaN under the mask, and
-    with no feature at all.
+    The head sees zeros of the sample's shapes: all of them, then each feature masked in turn with NaN under
+    the mask, then no feature at all.
     """
     head.eval()
+    sample = sample.with_values({name: torch.zeros_like(value) for name, value in sample.values.items()})
     for hidden in ((), *((feature,) for feature in sample.names), sample.names):
         try:
             logits = head(_without(sample, hidden))
