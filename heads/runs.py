@@ -23,6 +23,7 @@ from emo.evaluation.scored import Scored, score
 from emo.evaluation.summed import Measured, measured
 from emo.evaluation.tables import Result, results_markdown
 from emo.heads.batches import FeatureBatch, shuffled
+from emo.heads.card import head_card
 from emo.heads.loaded import Loaded, load
 from emo.heads.loader import FeatureSpace
 from emo.heads.ranking import RANKED, best_alone
@@ -30,6 +31,7 @@ from emo.heads.ratings import NO_RATINGS, Ratings
 from emo.heads.splits import Splits
 from emo.heads.trained import EpochMetrics, TrainedHead
 from emo.heads.training import train_head
+from emo.rights import DataRights
 from emo.run_clips import write_run_clips
 
 
@@ -37,7 +39,7 @@ from emo.run_clips import write_run_clips
 class HeadRun:
     """A trained head and its scores on `scored_split`: test, or val where the clips have no test split.
 
-    `validation` is the score of the clips that chose the epoch.
+    `features` are those that were given. `validation` is the score of the clips that chose the epoch.
 
     `alone` are heads trained on one feature each and `shuffled` one trained on features that were shuffled
     between clips; both are empty where no controls were asked for.
@@ -47,6 +49,7 @@ class HeadRun:
     """
 
     trained: TrainedHead
+    features: tuple[str, ...]
     splits: Splits
     scored_split: str
     predicted: Mapping[str, str]
@@ -141,6 +144,7 @@ def run_loaded(
     batches = (loaded.train, loaded.val, *([loaded.scored] if splits.test else []))
     return HeadRun(
         trained=trained,
+        features=loaded.train.names,
         splits=splits,
         scored_split=loaded.scored_split,
         predicted={clip.clip_id: label for clip, label in zip(scored, predicted, strict=True)},
@@ -159,8 +163,11 @@ def run_loaded(
     )
 
 
-def write_run(run: HeadRun, folder: Path) -> None:
-    """Write the head, `metrics.jsonl`, `scores.json`, `clips.json`, `results.md` and two figures."""
+def write_run(run: HeadRun, folder: Path, data: Sequence[DataRights] = ()) -> None:
+    """Write the head, `metrics.jsonl`, `scores.json`, `clips.json`, `results.md`, a card and two figures.
+
+    `data` is what the owners of the clips allow; the card repeats it.
+    """
     run.trained.save(folder)
     parts = {"train": run.splits.train, "val": run.splits.val, "test": run.splits.test}
     write_run_clips(folder, {name: [clip.clip_id for clip in part] for name, part in parts.items()})
@@ -171,6 +178,8 @@ def write_run(run: HeadRun, folder: Path) -> None:
         json.dumps(payload, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
     )
     (folder / "results.md").write_text(results_markdown(run.results()), encoding="utf-8")
+    card = head_card(run.trained, results_markdown(run.results()), data)
+    (folder / "README.md").write_text(card, encoding="utf-8")
     title = f"{run.trained.config.head}, {run.scored_split} clips"
     save_figure(confusion_figure(run.result.scores, title), folder / "confusion.png")
     history = run.trained.history
