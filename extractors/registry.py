@@ -108,6 +108,16 @@ def preset_source(name: str, preset: str) -> Source:
     return source
 
 
+def presets_of(name: str) -> dict[str, Source]:
+    """The presets of an encoder and where the weights of each come from; ConfigError for an unknown name."""
+    return {preset: chosen.source for preset, chosen in _presets(encoder_class(name)).items()}
+
+
+def variants_of(name: str) -> list[str]:
+    """What may stand behind the @ of an encoder beside a preset; ConfigError for an unknown name."""
+    return list(getattr(encoder_class(name), "variants", {}))
+
+
 def trained_on_aligned(encoder: Encoder) -> bool:
     """Whether an encoder's weights were trained on aligned faces; what stands in for them was not."""
     name = encoder.spec.encoder
