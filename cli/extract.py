@@ -100,7 +100,7 @@ def media_limits(given: Sequence[str], root: Path | None) -> MediaLimits:
     from emo.config.extract import DEFAULTS
 
     if wrong := [item for item in given if "=" not in item]:
-        raise ConfigError(*(f"--media-limit {item}: not NAME=NUMBER." for item in wrong))
+        raise ConfigError(*(f"--media-limit {item}: takes NAME=NUMBER." for item in wrong))
     limits = DEFAULTS.with_numbers(dict(item.split("=", 1) for item in given))
     if root is None:
         return limits

@@ -15,7 +15,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
-from emo.errors import ConfigError
+from emo.errors import ConfigError, hint
 from emo.extractors.names import hub_name, label, layers_variant, split_name, stored_name, wanted
 from emo.extractors.sources import Source
 from emo.views import Encoder
@@ -53,7 +53,7 @@ def encoder_class(name: str, weights: str | os.PathLike[str] | None = None) -> t
     table = known_encoders()
     if name not in table:
         raise ConfigError(
-            f"Unknown encoder {name!r}. Known: {', '.join(sorted(table))}, hf:OWNER/NAME, timm:NAME."
+            f"Unknown encoder {name!r}; {hint(name, sorted(table))} Also: hf:OWNER/NAME, timm:NAME."
         )
     module, attribute = table[name].split(":")
     found: type[Any] = getattr(import_module(module), attribute)
@@ -80,7 +80,7 @@ def make_encoder(name: str, preset: str = "tiny", *, layers: Sequence[int] = (),
     variants = chosen.variants
     if several:
         if "layers" not in inspect.signature(made_by).parameters:
-            raise ConfigError(f"{encoder} has no layers to choose from.")
+            raise ConfigError(f"{encoder} has no layers to choose from. Leave --layers out.")
         told["layers"] = several
         if "layers" not in chosen.options:
             variants = (*variants, layers_variant(several))

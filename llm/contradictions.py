@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 
 from emo.config.llm import ALL, SLOTS, LlmConfig, StageConfig
-from emo.config.strict import hint
+from emo.errors import hint
 from emo.heads.projectors import slot_source
 from emo.llm.examples import NEUTRAL
 from emo.llm.parts import LORA, PARTS, PROJECTORS
