@@ -43,7 +43,6 @@ def lay_out(folder: Path) -> None:
 def told(line: str, home: Path) -> str:
     """What `emo` prints for a line typed in the working folder, and its exit code; `home` reads as ~."""
     said = io.StringIO()
-    os.environ["COLUMNS"] = WIDTH
     with contextlib.redirect_stderr(said), contextlib.redirect_stdout(said):
         try:
             main(shlex.split(line)[1:])
@@ -56,7 +55,7 @@ if __name__ == "__main__":
     lines = [line[2:] for line in SNAPSHOT.read_text().splitlines() if line.startswith("$ ")]
     with tempfile.TemporaryDirectory() as name:
         home = Path(name)
-        os.environ |= {"XDG_CACHE_HOME": str(home / ".cache")}
+        os.environ |= {"XDG_CACHE_HOME": str(home / ".cache"), "COLUMNS": WIDTH}
         lay_out(home)
         os.chdir(home)
         SNAPSHOT.write_text("\n".join(f"$ {line}\n{told(line, home)}" for line in lines))

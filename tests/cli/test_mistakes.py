@@ -39,6 +39,7 @@ def desk(mistakes, tmp_path_factory):
 def test_a_usual_mistake_is_told_with_what_to_do_next(line, said, desk, mistakes, monkeypatch):
     monkeypatch.chdir(desk)
     monkeypatch.setenv("XDG_CACHE_HOME", str(desk / ".cache"))
+    monkeypatch.setenv("COLUMNS", mistakes.WIDTH)
     found = mistakes.told(line, desk)
     assert found.strip() == said.strip()
     assert found.endswith("-> 2\n")
