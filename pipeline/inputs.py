@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,6 +41,15 @@ class _Reads:
             person=any(_is_peak(view) or _is_cut_out(view) for view in views),
             aligned=any(isinstance(view, FacesView) and not _is_cut_out(view) for view in views),
         )
+
+    def files(self, clip: Clip) -> Iterator[tuple[str, Path]]:
+        """The files of `clip` that are read, by what they are."""
+        if self.media:
+            yield "media", clip.path
+        if self.units and clip.au_path is not None:
+            yield "au", clip.au_path
+        if self.aligned and clip.faces_path is not None:
+            yield "faces", clip.faces_path
 
 
 def _is_peak(view: Plain) -> bool:
@@ -80,13 +89,11 @@ class InputDigests:
         parts: dict[str, Json] = {"text": clip.text} if reads.text else {}
         if reads.media:
             region = f"#{clip.person}" if reads.person and clip.person is not None else None
-            parts |= {"media": self._file(clip.path), "start": clip.start, "end": clip.end, "region": region}
-        if reads.units and clip.au_path is not None:
-            parts["au"] = self._file(clip.au_path)
-        if reads.aligned and clip.faces_path is not None:
-            parts["faces"] = self._file(clip.faces_path)
-        if any(parts.get(name, "") is None for name in ("media", "au", "faces")):
-            return NO_INPUT
+            parts |= {"start": clip.start, "end": clip.end, "region": region}
+        for name, path in reads.files(clip):
+            digest = parts[name] = self._file(path)
+            if digest is None:
+                return NO_INPUT
         return hashlib.sha256(canonical_json(parts)).digest()
 
     def _file(self, path: Path) -> str | None:

@@ -38,7 +38,9 @@ class Clip:
     faces_path: Path | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "clip_id", normal_id(self.clip_id))
+        normal = normal_id(self.clip_id)
+        if normal is not self.clip_id:
+            object.__setattr__(self, "clip_id", normal)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,6 +56,8 @@ class Example:
 
 def normal_id(clip_id: str) -> str:
     """`clip_id` in Unicode NFC; ConfigError where it is empty or has control characters."""
+    if clip_id.isascii() and clip_id.isprintable() and clip_id:  # NFC already, and quickly seen to be
+        return clip_id
     normal = unicodedata.normalize("NFC", clip_id)
     control = not normal.isprintable() and any(unicodedata.category(letter) == "Cc" for letter in normal)
     if not normal or control:
