@@ -18,7 +18,7 @@ from functools import cache
 from pathlib import Path
 
 from emo.canonical import Json
-from emo.clip import Clip, normal_id
+from emo.clip import REGIONS, Clip, Region, normal_id
 from emo.errors import ConfigError
 
 COLUMNS: tuple[str, ...] = tuple(field.name for field in fields(Clip))
@@ -36,9 +36,9 @@ def read_manifest(path: Path, *, encoding: str = "utf-8") -> list[Clip]:
 
     Columns are the fields of Clip; `path` is needed, others may be missing or empty; columns that mean
     nothing here are passed over. Relative paths start at the manifest's folder. A row without `clip_id`
-    is named by its path, and `#1` and so on where it names a person. ConfigError lists the rows that are
-    wrong: ids that repeat, values that are no numbers, column names a letter off, bytes that are not in
-    `encoding`.
+    is named by its path, with `#left-half` where it names a region and `#1` where it names a person.
+    ConfigError lists the rows that are wrong: ids that repeat, values that are no numbers, column names a
+    letter off, bytes that are not in `encoding`.
     """
     clips: list[Clip] = []
     mistakes: list[str] = []
@@ -194,6 +194,7 @@ def _clip(row: Mapping[str, Json], folder: Path) -> Clip:
     if start is not None and end is not None and end <= start:
         mistakes.append(f"end {end} is not after start {start}.")
     person = _person(values.get("person"), mistakes)
+    region = _region(values.get("region"), mistakes)
     path = values.get("path", "")
     if not path:
         mistakes.append("path is missing. Name the media file.")
@@ -203,7 +204,7 @@ def _clip(row: Mapping[str, Json], folder: Path) -> Clip:
     au_path, faces_path = values.get("au_path"), values.get("faces_path")
     return Clip(
         clip_id=values.get("clip_id")
-        or Path(path).with_suffix("").as_posix() + (f"#{person}" * bool(person)),
+        or Path(path).with_suffix("").as_posix() + "".join(f"#{part}" for part in (region, person) if part),
         path=folder / path,
         start=start,
         end=end,
@@ -214,6 +215,7 @@ def _clip(row: Mapping[str, Json], folder: Path) -> Clip:
         au_path=folder / au_path if au_path else None,
         person=person,
         faces_path=folder / faces_path if faces_path else None,
+        region=region,
     )
 
 
@@ -234,6 +236,13 @@ def _person(value: str | None, mistakes: list[str]) -> int | None:
         return int(value)
     mistakes.append(f"person is {value!r}, not a number from 1 (the leftmost) to {MOST_PEOPLE}.")
     return None
+
+
+def _region(value: str | None, mistakes: list[str]) -> Region | None:
+    found = next((region for region in REGIONS if region == value), None)
+    if value and found is None:
+        mistakes.append(f"region is {value!r}, not {' or '.join(REGIONS)}.")
+    return found
 
 
 def _seconds(value: str | None, name: str, mistakes: list[str]) -> float | None:
