@@ -19,7 +19,7 @@ from math import inf
 from pathlib import Path
 
 from emo.canonical import Json
-from emo.clip import Clip, normal_id
+from emo.clip import REGIONS, Clip, Region, normal_id
 from emo.errors import ConfigError
 
 COLUMNS: tuple[str, ...] = tuple(field.name for field in fields(Clip))
@@ -38,9 +38,9 @@ def read_manifest(path: Path, *, encoding: str = "utf-8") -> list[Clip]:
 
     Columns are the fields of Clip; `path` is needed, others may be missing or empty; columns that mean
     nothing here are passed over. Relative paths start at the manifest's folder. A row without `clip_id`
-    is named by its path, and `#1` and so on where it names a person. ConfigError lists the rows that are
-    wrong: ids that repeat, values that are no numbers, column names a letter off, bytes that are not in
-    `encoding`.
+    is named by its path, with `#left-half` where it names a region and `#1` where it names a person.
+    ConfigError lists the rows that are wrong: ids that repeat, values that are no numbers, column names a
+    letter off, bytes that are not in `encoding`.
     """
     clips: list[Clip] = []
     mistakes: list[str] = []
@@ -198,6 +198,7 @@ def _clip(row: Mapping[str, Json], places: _Places) -> Clip:
     if start is not None and end is not None and end <= start:
         mistakes.append(f"end {end} is not after start {start}.")
     person = _person(values.get("person"), mistakes)
+    region = _region(values.get("region"), mistakes)
     path, au_path, faces_path = values.get("path"), values.get("au_path"), values.get("faces_path")
     if not path:
         mistakes.append("path is missing. Name the media file.")
@@ -205,7 +206,7 @@ def _clip(row: Mapping[str, Json], places: _Places) -> Clip:
         raise ConfigError(*mistakes)
     return Clip(
         clip_id=values.get("clip_id")
-        or Path(path).with_suffix("").as_posix() + (f"#{person}" * bool(person)),
+        or Path(path).with_suffix("").as_posix() + "".join(f"#{part}" for part in (region, person) if part),
         path=places[path],
         start=start,
         end=end,
@@ -216,6 +217,7 @@ def _clip(row: Mapping[str, Json], places: _Places) -> Clip:
         au_path=places[au_path] if au_path else None,
         person=person,
         faces_path=places[faces_path] if faces_path else None,
+        region=region,
     )
 
 
@@ -253,6 +255,13 @@ def _person(value: str | None, mistakes: list[str]) -> int | None:
         return int(value)
     mistakes.append(f"person is {value!r}, not a number from 1 (the leftmost) to {MOST_PEOPLE}.")
     return None
+
+
+def _region(value: str | None, mistakes: list[str]) -> Region | None:
+    found = next((region for region in REGIONS if region == value), None)
+    if value and found is None:
+        mistakes.append(f"region is {value!r}, not {' or '.join(REGIONS)}.")
+    return found
 
 
 def _seconds(values: Mapping[str, str], name: str, mistakes: list[str]) -> float | None:

@@ -8,11 +8,13 @@ from __future__ import annotations
 import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 from emo.errors import ConfigError
 
 Seconds: TypeAlias = float
+Region = Literal["left-half", "right-half"]
+REGIONS: tuple[Region, ...] = get_args(Region)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -22,7 +24,9 @@ class Clip:
     `start` and `end` cut the media file, in seconds from its first timestamp; None is the file's own.
     `au_path` is an OpenFace-style action-unit CSV, where there is one. `person` is whose face counts where
     there are several: 1 is the leftmost; None leaves it to the view's policy. `faces_path` is a file of the
-    faces that OpenFace found and aligned in the media file, uint8 BGR (F, 112, 112, 3).
+    faces that OpenFace found and aligned in the media file, uint8 BGR (F, 112, 112, 3). `region` is the part
+    of every picture, as it is seen, that the clip is of; None is the whole. IEMOCAP films two speakers side
+    by side.
     """
 
     clip_id: str
@@ -36,11 +40,14 @@ class Clip:
     au_path: Path | None = None
     person: int | None = None
     faces_path: Path | None = None
+    region: Region | None = None
 
     def __post_init__(self) -> None:
         normal = normal_id(self.clip_id)
         if normal is not self.clip_id:
             object.__setattr__(self, "clip_id", normal)
+        if self.region is not None and self.region not in REGIONS:
+            raise ConfigError(f"region is {self.region!r}, not {' or '.join(REGIONS)}.")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -167,6 +167,22 @@ def test_a_row_may_name_the_person_it_is_about(tmp_path):
     assert read_manifest(tmp_path / "again.jsonl") == clips
 
 
+def test_a_row_may_name_the_half_of_the_picture_it_is_about(tmp_path):
+    path = tmp_path / "manifest.csv"
+    path.write_text("path,region,person\na.mp4,left-half,\na.mp4,right-half,2\na.mp4,,\n")
+    clips = read_manifest(path)
+    assert [(clip.clip_id, clip.region) for clip in clips] == [
+        ("a#left-half", "left-half"),
+        ("a#right-half#2", "right-half"),
+        ("a", None),
+    ]
+    write_manifest(tmp_path / "again.jsonl", clips)
+    assert read_manifest(tmp_path / "again.jsonl") == clips
+    path.write_text("path,region\na.mp4,left\n")
+    with pytest.raises(ConfigError, match="row 2: region is 'left', not left-half or right-half"):
+        read_manifest(path)
+
+
 @pytest.mark.parametrize("person", ["0", "9", "-1", "one", "1.5"])
 def test_a_person_that_is_no_small_number_is_refused(tmp_path, person):
     path = tmp_path / "manifest.jsonl"
