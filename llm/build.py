@@ -38,7 +38,9 @@ def assemble(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         llama = with_lora(base.llama, config.lora)
-        projectors = projectors_for(config.slots, dims, hidden) if dims else nn.ModuleDict()
+        projectors = (
+            projectors_for(config.slots, dims, hidden, config.projectors) if dims else nn.ModuleDict()
+        )
     model = EmotionLlama(llama, base.tokenizer, projectors, standardiser=standardiser)
     model.projectors.to(model.device)
     if config.projector_scale is not None:

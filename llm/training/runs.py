@@ -19,9 +19,10 @@ from emo.clip import Clip
 from emo.config.hardware import HardwareConfig
 from emo.config.llm import LlmConfig
 from emo.errors import ConfigError
+from emo.heads.fitting import refuse_other_features
 from emo.llm.base import Base, directory_digest, load_base
 from emo.llm.build import new_model
-from emo.llm.card import CARD, Card, read_card, refuse_other_base, refuse_other_features
+from emo.llm.card import CARD, Card, read_card, refuse_other_base
 from emo.llm.checkpoint import load_weights
 from emo.llm.examples import ClipTexts
 from emo.llm.features import Features, open_features, slot_arrays
@@ -207,7 +208,7 @@ class _Given(NamedTuple):
         """The card of the checkpoint to begin with. Errors of a misfit as `run_stages`."""
         card = read_card(beginning)
         if not force:
-            refuse_other_features(card, self.features.sources)
+            refuse_other_features(card.sources, self.features.sources)
             refuse_other_base(card, beginning, self.base)
         return card
 
