@@ -113,7 +113,7 @@ class _Run:
         self._class_weights = class_weights(train.targets, len(labels)) if config.class_balanced else None
         self._best: tuple[float, float] | None = None
         self._best_state: dict[str, Tensor] = {}
-        self._optimiser = torch.optim.AdamW(_groups(model, config.weight_decay), lr=config.learning_rate)
+        self._optimiser = torch.optim.AdamW(decayed(model, config.weight_decay), lr=config.learning_rate)
 
     def fit(self, on_epoch: Callable[[EpochMetrics], None] | None) -> None:
         for epoch in range(1, self._config.epochs + 1):
@@ -194,7 +194,8 @@ def class_weights(targets: Tensor, classes: int) -> Tensor:
     return torch.where(counts > 0, len(targets) / (counts.clamp(min=1) * (counts > 0).sum()), 0.0)
 
 
-def _groups(model: nn.Module, weight_decay: float) -> list[dict[str, object]]:
+def decayed(model: nn.Module, weight_decay: float) -> list[dict[str, object]]:
+    """Groups of parameters for AdamW: decay on matrices, none on vectors."""
     matrices = [parameter for parameter in model.parameters() if parameter.dim() > 1]
     vectors = [parameter for parameter in model.parameters() if parameter.dim() <= 1]
     return [

@@ -24,7 +24,7 @@ def new_model(
 
     The standardiser, where `config` asks for one, is fitted on training clips only.
     """
-    sample = features.read(_spread(train_ids, STANDARDISER_CLIPS if config.standardise else 1))
+    sample = features.read(spread_over(train_ids, STANDARDISER_CLIPS if config.standardise else 1))
     standardiser = Standardiser.fit(sample) if config.standardise else None
     return assemble(base, sample.dims, config, standardiser, seed=seed)
 
@@ -48,7 +48,7 @@ def assemble(
     return model
 
 
-def _spread(clip_ids: Sequence[str], most: int) -> list[str]:
+def spread_over(clip_ids: Sequence[str], most: int) -> list[str]:
     """At most `most` of the ids, evenly spread over the list."""
     step = max(1, -(-len(clip_ids) // most))
     return list(clip_ids[::step])
