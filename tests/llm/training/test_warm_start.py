@@ -136,7 +136,7 @@ def test_the_order_of_other_labels_says_nothing(place, projectors, batch):
     )
 
 
-def test_a_classifier_or_another_llama_is_asked_for_no_other_labels(place, projectors, tmp_path):
+def test_another_llama_is_asked_for_no_other_labels(place, projectors, tmp_path):
     moved = tmp_path / "base"
     shutil.copytree(place / "base", moved)
     assert load_system(projectors[0], labels=("glad", "gloomy"), base=str(moved)).labels == ("glad", "gloomy")
@@ -158,6 +158,8 @@ def test_a_run_begins_with_the_projectors_and_the_figures_of_their_features(
     for name, value in trained.standardiser.tensors().items():
         assert torch.equal(model.standardiser.tensors()[name], value)
     assert json.loads((tmp_path / "run" / RECORD).read_text())["identity"]["projectors"]
+    with pytest.raises(ConfigError, match="Leave out --labels"):
+        load_system(tmp_path / "run", labels=("glad", "gloomy"))
     assert set(read_run_clips(tmp_path / "run")["start"]) == {f"clip{number}" for number in range(36)}
 
 
@@ -210,9 +212,11 @@ def test_another_width_kind_or_z_score_is_refused_with_the_cure(start, place, pr
 
 
 def test_the_command_trains_from_projectors_and_takes_no_second_start(place, projectors, tmp_path):
+    quick = (place / "recipe.yaml").read_text().replace("steps: 24", "steps: 1")
+    (place / "quick.yaml").write_text(quick)
     fixed = [
         *("--manifest", str(place), "--cache", str(place / "features.zarr"), "--base", str(place / "base")),
-        *("--recipe", str(place / "recipe.yaml"), "--stage", "coarse", "--projectors", str(projectors[0])),
+        *("--recipe", str(place / "quick.yaml"), "--stage", "coarse", "--projectors", str(projectors[0])),
     ]
     result = CliRunner().invoke(
         train_llm, [*fixed, "--out", str(tmp_path / "run"), "--json"], catch_exceptions=False
