@@ -101,6 +101,17 @@ def default_map(workspace: Workspace, root: Path) -> dict[str, Any]:
             "out": str(runs / "head"),
             "seed": workspace.seed,
         },
+        "train-head projector": {
+            "cache": cache,
+            "manifest": clips,
+            "features": encoders,
+            "merr": merr,
+            "labels": workspace.labels,
+            "base": _base(workspace, root),
+            "recipe": workspace.recipe,
+            "out": str(runs / "projectors"),
+            "seed": workspace.seed,
+        },
         "train-llm": {
             "cache": cache,
             "manifest": clips,

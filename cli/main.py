@@ -32,6 +32,10 @@ VERBS: dict[str, tuple[str, str]] = {
     "llm": ("emo.cli.llm:llm", "Tools around the LLaMA stage."),
     "merr": ("emo.cli.merr:merr", "Build emotion-reasoning data from raw clips."),
     "train-head": ("emo.cli.train_head:train_head", "Train a classifier head on cached features."),
+    "train-head projector": (
+        "emo.cli.train_projector:train_projector",
+        "Align features with the words of a LLaMA.",
+    ),
     "train-llm": ("emo.cli.train_llm:train_llm", "Train the LLaMA stage on cached features."),
     "predict": ("emo.cli.predict:predict", "Answer for clips: a label and its reasons."),
     "calibrate": ("emo.cli.calibrate:calibrate", "Fit a model's probabilities on validation clips."),
@@ -78,7 +82,9 @@ class LazyVerbs(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """As click does; an unknown verb is told with the nearest known one."""
+        """As click does; a verb may be two words, and an unknown one is told with the nearest known one."""
+        if " ".join(args[:2]) in VERBS and len(args) > 1:
+            args = [" ".join(args[:2]), *args[2:]]
         name = args[0]
         if name not in VERBS:
             near = get_close_matches(name, VERBS, n=1)

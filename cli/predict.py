@@ -119,6 +119,7 @@ def predict(
             base=loading["base"],
             force=force,
             dtype=loading["dtype"],
+            **({"labels": list(loading["labels"])} if loading["labels"] else {}),
             abstain_below=abstain_below,
             reasons=not no_reasons,
             **decoding,
