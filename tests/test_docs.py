@@ -74,11 +74,13 @@ def mistakes(line):
                 if name in takes and "=" not in word and words:
                     words.pop(0)
             elif isinstance(command, click.Group):
-                below = word
+                two = " ".join([word, *words[:1]])
+                below = two if two in command.list_commands(context) else word
+                words = words[1:] if below != word else words
                 break
         if below is None:
             return None
-        if not re.fullmatch("[a-z][a-z0-9-]*", below):
+        if not re.fullmatch("[a-z][a-z0-9 -]*", below):
             return None  # a placeholder
         found = command.get_command(context, below)
         if found is None:
