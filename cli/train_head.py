@@ -97,7 +97,7 @@ def train_head(
             spaces,
             label_set(labels, clips),
             config,
-            augmented=_augmented(store, spaces) if augment else {},
+            augmented=augmented_spaces(store, spaces) if augment else {},
             controls=controls,
             on_epoch=lambda metrics: meter.update(
                 metrics.epoch, epochs, f"validation F1 {metrics.val_weighted_f1:.3f}"
@@ -124,7 +124,7 @@ def spaces_named(cache: FeatureCache, names: str) -> dict[str, Space]:
     }
 
 
-def _augmented(cache: FeatureCache, spaces: Mapping[str, Space]) -> dict[str, list[Space]]:
+def augmented_spaces(cache: FeatureCache, spaces: Mapping[str, Space]) -> dict[str, list[Space]]:
     """The augmented spaces of each feature; ConfigError where there is none at all."""
     found = {name: more for name, space in spaces.items() if (more := cache.augmented(space))}
     if not found:

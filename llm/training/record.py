@@ -44,12 +44,16 @@ def identity(
     train: Sequence[ClipTexts],
     valid: Sequence[ClipTexts],
     start: str | None,
+    augmented: Sequence[Mapping[str, Source]] = (),
 ) -> dict[str, Json]:
     """What two runs must share to be one. The stages are left out: they are compared one by one.
 
-    `start` is the digest of a checkpoint from elsewhere that the run began with.
+    `start` is the digest of a checkpoint from elsewhere that the run began with; `augmented` are the sources
+    of augmented features, one mapping a version.
     """
     recipe = config_to_json(config)
+    versions = [source.spec.fingerprint for each in augmented for source in each.values()]
+    drawn: dict[str, Json] = {"augmented": [*versions]} if versions else {}
     return {
         "recipe": {key: value for key, value in recipe.items() if key not in ("stages", "aims_at")},
         "seed": seed,
@@ -61,6 +65,7 @@ def identity(
         "train": _clips(train),
         "valid": _clips(valid),
         "start": start,
+        **drawn,
     }
 
 
