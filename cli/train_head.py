@@ -134,7 +134,7 @@ def train_head(
         spaces=spaces,
         labels=label_set(labels, clips),
         ratings=_ratings(Path(manifest), clips, [cell.config for cell in cells]),
-        augmented=_augmented(store, spaces) if augment else {},
+        augmented=augmented_spaces(store, spaces) if augment else {},
         data=store.data,
         out=out,
         as_json=as_json,
@@ -185,7 +185,7 @@ def spaces_named(cache: FeatureCache, names: str) -> dict[str, Space]:
     }
 
 
-def _augmented(cache: FeatureCache, spaces: Mapping[str, Space]) -> dict[str, list[Space]]:
+def augmented_spaces(cache: FeatureCache, spaces: Mapping[str, Space]) -> dict[str, list[Space]]:
     """The augmented spaces of each feature; ConfigError where there is none at all."""
     found = {name: more for name, space in spaces.items() if (more := cache.augmented(space))}
     if not found:
