@@ -12,6 +12,7 @@ import click
 
 from emo.cli.accept_option import DEGRADED, accept_option
 from emo.cli.console import Voice, print_json, voice
+from emo.cli.leak_option import checked_run_data, leak_option
 from emo.config.heads import HeadConfig
 from emo.errors import ConfigError
 
@@ -55,6 +56,7 @@ DEFAULTS = HeadConfig()
 @click.option(
     "--augment", is_flag=True, help="Train on the augmented views in the cache too; never scored on them."
 )
+@leak_option()
 @click.option("--controls", is_flag=True, help="Also train on each feature alone and on shuffled features.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 @click.pass_context
@@ -71,6 +73,7 @@ def train_head(
     epochs: int,
     accept: str | None,
     augment: bool,
+    allow_leak: str,
     controls: bool,
     as_json: bool,
 ) -> None:
@@ -83,6 +86,7 @@ def train_head(
     from emo.cache import open_cache
     from emo.corpora import clips_in
     from emo.heads.runs import run_head, write_run
+    from emo.run_data import write_run_data
 
     speaker = voice(ctx)
     config = replace(
@@ -91,6 +95,7 @@ def train_head(
     clips, _ = clips_in(Path(manifest))
     store = open_cache(Path(cache), accept_degraded=accept == DEGRADED)
     spaces = spaces_named(store, features)
+    data = checked_run_data(speaker, manifest, clips, spaces, store, allowed=allow_leak)
     with speaker.meter("train-head") as meter:
         run = run_head(
             clips,
@@ -104,6 +109,7 @@ def train_head(
             ),
         )
     write_run(run, Path(out))
+    write_run_data(Path(out), data)
     _note(speaker, run, out)
     if as_json:
         print_json({"out": out, **run.to_json()})
