@@ -8,6 +8,7 @@ import click
 
 from emo.cli.console import print_json, voice
 from emo.cli.corpus_data import list_command, read_command
+from emo.cli.corpus_fetch import fetch_command
 
 
 @click.group()
@@ -15,7 +16,7 @@ def corpus() -> None:
     """Read, fetch and compare data sets; make clips to try things on."""
 
 
-for command in (list_command, read_command):
+for command in (list_command, read_command, fetch_command):
     corpus.add_command(command)
 
 
