@@ -12,6 +12,7 @@ import click
 from emo.cli.accept_option import DEGRADED, accept_option
 from emo.cli.console import print_json, quieten_transformers, voice
 from emo.cli.labelled import of_split
+from emo.cli.leak_option import leaks_of
 from emo.cli.model_options import loaded, model_options, note_unknown
 from emo.errors import ConfigError
 
@@ -62,7 +63,8 @@ def evaluate(
 ) -> None:
     """Score a trained model: weighted F1, UAR and WAR with n, invalid answers and an interval.
 
-    The interval is a bootstrap over speakers. Answers that name no label count as wrong. Recipes:
+    The interval is a bootstrap over speakers. Clips that training saw, by media, id, recording, speaker or
+    data set, are told, with the scores without them. Answers that name no label count as wrong. Recipes:
     mer2023-semi, mer2024-noise, dfew-zero-shot. `--system predictions:FILE` scores answers that another
     system wrote; `emo score` has every metric for those.
 
@@ -83,6 +85,7 @@ def evaluate(
     from emo.pipeline.evaluation import evaluate as run
     from emo.pipeline.evaluation import reproduce
     from emo.pipeline.evaluation_report import write_evaluation, write_reproduction
+    from emo.pipeline.leak_scores import leak_scores
     from emo.pipeline.predict import spaces_of
 
     quieten_transformers()
@@ -94,19 +97,22 @@ def evaluate(
     system = loaded(model, loading, force=force)
     spaces = spaces_of(system, open_cache(cache, accept_degraded=accept == DEGRADED), force=force)
     note_unknown(voice(ctx), system, spaces)
+    leaks = leaks_of(model, clips, spaces)
     title, how = f"{model} on {chosen}", " ".join(["emo", *sys.argv[1:]])
     if published:
         found = reproduce(system, published, clips, spaces, seed=seed)
-        lines, result = _compared(found, model), found.to_json()
+        beside = leak_scores(leaks, clips, found.strict.predicted, published.labels, seed=seed)
+        lines, result = [*_compared(found, model), *beside.lines()], found.to_json()
         if out:
             write_reproduction(found, f"{model}: {published.name}", how, Path(out))
     else:
         scored = run(system, clips, spaces, abstain_below=abstain_below, seed=seed)
-        lines, result = _scored(scored, title), scored.to_json()
+        beside = leak_scores(leaks, clips, scored.scored.predicted, system.labels, seed=seed)
+        lines, result = [*_scored(scored, title), *beside.lines()], scored.to_json()
         if out:
             write_evaluation(scored, system, title, how, Path(out))
     if as_json:
-        print_json({"model": model, "split": chosen, **result})
+        print_json({"model": model, "split": chosen, **result, "leaks": beside.to_json()})
     else:
         click.echo("\n".join(lines))
 

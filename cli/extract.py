@@ -54,9 +54,9 @@ def extract(
     emo extract clips/ --encoder mae@paper --faces alignment=openface --aligned-faces openface_face/
     emo extract manifest.jsonl --shard 3/16 --device cuda
     """
+    from emo.corpora.declared import load_rights
     from emo.pipeline.extract import extract as run
     from emo.pipeline.parts import Shard
-    from emo.rights import load_rights
 
     if (backend == "dask") != bool(scheduler):
         raise click.UsageError("--backend dask and --scheduler ADDRESS go together.")

@@ -23,7 +23,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "init": ("emo.cli.init:init", "Write a commented emo.yaml for this folder."),
     "config": ("emo.cli.config_command:config", "Show the settings in force, and the schema of emo.yaml."),
     "demo": ("emo.cli.demo:demo", "Render clips, extract, train, answer, and write a report."),
-    "corpus": ("emo.cli.corpus:corpus", "Make clips to try things on; compare data sets."),
+    "corpus": ("emo.cli.corpus:corpus", "Read, fetch and compare data sets; make clips to try things on."),
     "extract": ("emo.cli.extract:extract", "Store features of clips in the cache."),
     "transcribe": ("emo.cli.transcribe:transcribe", "Write what is said in clips into their manifest."),
     "cache": ("emo.cli.cache:cache", "Look into a cache, verify it, move features in and out."),

@@ -13,6 +13,7 @@ from emo.cli.console import Voice, print_json, quieten_transformers, voice
 from emo.cli.device_option import refuse_absent
 from emo.cli.hardware_options import hardware_options
 from emo.cli.labelled import refuse_unlabelled
+from emo.cli.leak_option import checked_run_data, leak_option
 
 if TYPE_CHECKING:
     from emo.config.hardware import HardwareConfig
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
 @click.option("--out", type=click.Path(file_okay=False), default="runs/llm", show_default=True)
 @click.option("--seed", type=int, default=0, show_default=True)
 @hardware_options
+@leak_option()
 @click.option("--dry-run", is_flag=True, help="Say what it would take: parameters, memory, steps, time.")
 @click.option("--fresh", is_flag=True, help="Start over where --out holds a run; else it goes on.")
 @click.option("--save-every", type=click.IntRange(min=1), default=200, show_default=True, help="Steps.")
@@ -84,6 +86,7 @@ def train_llm(
     out: str,
     seed: int,
     hardware: HardwareConfig,
+    allow_leak: str,
     dry_run: bool,
     fresh: bool,
     save_every: int,
@@ -126,6 +129,7 @@ def train_llm(
     from emo.llm.warm_start import recipe_with
     from emo.pipeline.clip_lists import named_lists, refuse_missing_lists
     from emo.pipeline.merr_texts import read_texts, with_known_labels
+    from emo.run_data import write_run_data
 
     if not base and Path(TINY_BASE).is_dir():
         base = TINY_BASE
@@ -146,11 +150,10 @@ def train_llm(
     refuse_unlabelled(manifest, clips)
     if augment and features == "none":
         raise ConfigError("--augment draws from views of features, and --features none names none.")
-    spaces, augmented = {}, {}
-    if features != "none":
-        store = open_cache(Path(cache), accept_degraded=accept == DEGRADED)
-        spaces = spaces_named(store, features)
-        augmented = augmented_spaces(store, spaces) if augment else {}
+    store = None if features == "none" else open_cache(Path(cache), accept_degraded=accept == DEGRADED)
+    spaces = spaces_named(store, features) if store else {}
+    augmented = augmented_spaces(store, spaces) if store and augment else {}
+    data = checked_run_data(voice(ctx), manifest, clips, spaces, store, allowed=allow_leak, start=start)
     if dry_run:
         expected = forecast(clips, texts, spaces, base, config, seed=seed, hardware=hardware)
         return print_json(expected.as_json()) if as_json else click.echo("\n".join(expected.lines()))
@@ -180,6 +183,7 @@ def train_llm(
         summary = follow(speaker, seen, config, Path(out))
     if not is_first_rank():
         return None
+    write_run_data(Path(out), data)
     if as_json:
         print_json({"out": out, "base": base, "recipe": recipe, "seed": seed, "augmented": drawn, **summary})
     else:

@@ -77,13 +77,17 @@ def write_manifest(path: Path, clips: Iterable[Clip]) -> None:
     partial = path.with_name(path.name + ".partial")
     with partial.open("w", encoding="utf-8", newline="\n") as stream:
         for clip in clips:
-            row = {name: getattr(clip, name) for name in COLUMNS}
-            for name in PATHS:
-                if row[name] is not None:
-                    row[name] = Path(os.path.relpath(row[name], path.parent)).as_posix()
-            kept = {name: value for name, value in row.items() if value not in (None, "")}
-            stream.write(json.dumps(kept, ensure_ascii=False) + "\n")
+            stream.write(json.dumps(manifest_row(clip, path.parent), ensure_ascii=False) + "\n")
     partial.replace(path)
+
+
+def manifest_row(clip: Clip, folder: Path) -> dict[str, Json]:
+    """The row of a clip in a manifest that lies in `folder`: what is known of it, paths relative to there."""
+    row = {name: getattr(clip, name) for name in COLUMNS}
+    for name in PATHS:
+        if row[name] is not None:
+            row[name] = Path(os.path.relpath(row[name], folder)).as_posix()
+    return {name: value for name, value in row.items() if value not in (None, "")}
 
 
 def clips_in(place: Path, *, encoding: str = "utf-8") -> tuple[list[Clip], int]:
@@ -214,6 +218,8 @@ def _clip(row: Mapping[str, Json], places: _Places) -> Clip:
         label=values.get("label") or None,
         speaker=values.get("speaker") or None,
         split=values.get("split") or None,
+        dataset=values.get("dataset") or None,
+        group=values.get("group") or None,
         au_path=places[au_path] if au_path else None,
         person=person,
         faces_path=places[faces_path] if faces_path else None,

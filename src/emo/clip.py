@@ -15,6 +15,8 @@ from emo.errors import ConfigError
 Seconds: TypeAlias = float
 Region = Literal["left-half", "right-half"]
 REGIONS: tuple[Region, ...] = get_args(Region)
+TRAINING: tuple[str | None, ...] = (None, "", "train")  # what `split` says of clips that are trained on
+VALIDATION: tuple[str | None, ...] = ("val", "dev", "valid", "validation")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -22,6 +24,8 @@ class Clip:
     """One clip of one person. `clip_id` is data and never becomes a path.
 
     `start` and `end` cut the media file, in seconds from its first timestamp; None is the file's own.
+    `dataset` is the key of the data set in `emo corpus list`. `group` is the dialogue, recording or session
+    that the clip was cut from: clips of one group belong on one side of a split.
     `au_path` is an OpenFace-style action-unit CSV, where there is one. `person` is whose face counts where
     there are several: 1 is the leftmost; None leaves it to the view's policy. `faces_path` is a file of the
     faces that OpenFace found and aligned in the media file, uint8 BGR (F, 112, 112, 3). `region` is the part
@@ -37,6 +41,8 @@ class Clip:
     label: str | None = None
     speaker: str | None = None
     split: str | None = None
+    dataset: str | None = None
+    group: str | None = None
     au_path: Path | None = None
     person: int | None = None
     faces_path: Path | None = None
