@@ -24,7 +24,7 @@ FEATURES = [
     click.option(
         "--layers", default="", metavar="N[,N...]", help="Several layers, as frames@6, frames@9, ..."
     ),
-    click.option("--views", default="", help="Augmented views for training too: noise@10dB,flip."),
+    click.option("--views", default="", help="Augmented views too: noise@10dB,blur@4px,flip."),
     click.option(
         "--faces",
         default="",
