@@ -102,7 +102,7 @@ def ablate(
 
     \b
     emo ablate --manifest clips --vary subsets --dry-run
-    emo ablate --system llm --base tiny-base --manifest clips --vary emotion-encoders,stages,pretraining
+    emo ablate --system llm --base tiny-base --manifest clips --vary stages,pretraining
     """
     from emo.cache import open_cache
     from emo.cli.train_head import spaces_named

@@ -73,7 +73,7 @@ def evaluate(
     \b
     emo evaluate --model runs/llm --manifest clips/manifest.jsonl --out runs/llm/test
     emo evaluate --system predictions:valley.csv --manifest clips/manifest.jsonl
-    emo evaluate --system hf:models/qwen2-audio --manifest clips/manifest.jsonl --out runs/qwen2-audio
+    emo evaluate --system hf:models/qwen2-audio --manifest clips/manifest.jsonl --out runs/qwen2
     emo evaluate --recipe mer2023-semi --model runs/released --manifest mer2023-semi.csv
     """
     from emo.corpora.manifest import clips_in

@@ -32,6 +32,10 @@ VERBS: dict[str, tuple[str, str]] = {
     "merr": ("emo.cli.merr:merr", "Build emotion-reasoning data from raw clips."),
     "train-head": ("emo.cli.train_head:train_head", "Train a classifier head on cached features."),
     "train-llm": ("emo.cli.train_llm:train_llm", "Train the LLaMA stage on cached features."),
+    "pseudo-label": (
+        "emo.cli.pseudo_label:pseudo_label",
+        "Label clips that have no label, where a head and a LLaMA stage agree.",
+    ),
     "predict": ("emo.cli.predict:predict", "Answer for clips: a label and its reasons."),
     "calibrate": ("emo.cli.calibrate:calibrate", "Fit a model's probabilities on validation clips."),
     "evaluate": ("emo.cli.evaluate:evaluate", "Score a trained model on a manifest."),

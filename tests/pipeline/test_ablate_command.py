@@ -47,7 +47,7 @@ def test_every_subset_is_trained_once_and_a_changed_cell_alone_again(place):
     told = json.loads(ran.stdout)
     names = ["all", "hubert+mae", "hubert+eva", "mae+eva", "hubert", "mae", "eva", "no emotion encoders"]
     assert list(told["pooled"]) == names
-    assert (told["n"], told["clusters"], told["seeds"]) == (8, 2, [0, 1])
+    assert (told["n"], told["clusters"], told["seeds"]) == (16, 2, [0, 1])
     assert told["pooled"]["eva"] == told["pooled"]["no emotion encoders"]
     assert set(told["gains"]) == set(names) - {"all"}
     assert (place / "out/ablation.png").read_bytes().startswith(b"\x89PNG")
