@@ -37,9 +37,18 @@ VERBS: dict[str, tuple[str, str]] = {
         "Align features with the words of a LLaMA.",
     ),
     "train-llm": ("emo.cli.train_llm:train_llm", "Train the LLaMA stage on cached features."),
+    "pseudo-label": (
+        "emo.cli.pseudo_label:pseudo_label",
+        "Label clips that have no label, where a head and a LLaMA stage agree.",
+    ),
     "predict": ("emo.cli.predict:predict", "Answer for clips: a label and its reasons."),
     "calibrate": ("emo.cli.calibrate:calibrate", "Fit a model's probabilities on validation clips."),
     "evaluate": ("emo.cli.evaluate:evaluate", "Score a trained model on a manifest."),
+    "ablate": ("emo.cli.ablate:ablate", "Train a system without some of what it has, and compare."),
+    "robustness": (
+        "emo.cli.robustness:robustness",
+        "Score a model on noisy, blurred and incomplete clips.",
+    ),
     "score": ("emo.cli.score:score", "Score files of answers, whatever system wrote them."),
     "judge": ("emo.cli.judge:judge", "Let a model compare descriptions, as for EMER."),
     "submit": ("emo.cli.submit:submit", "Write answers as the file that a MER challenge takes."),

@@ -253,7 +253,7 @@ class _Given(NamedTuple):
         return Course(
             model=model,
             features=self.features,
-            template=template_named(self.config.template),
+            template=template_named(self.config.template, self.config.slots),
             labels=self.config.labels,
             train=self.train,
             valid=self.valid,
