@@ -237,7 +237,7 @@ def rights(declare: str | None, replace: bool, cache_path: Path | None, as_json:
       emo cache rights --declare mer2023 --replace
     """
     from emo.cache import open_cache
-    from emo.rights import load_rights
+    from emo.corpora.declared import load_rights
 
     cache = open_cache(cache_path or DEFAULT_CACHE)
     if declare is None and replace:

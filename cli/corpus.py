@@ -1,4 +1,4 @@
-"""`emo corpus`: clips of drawn people to try things on, and data sets beside each other."""
+"""`emo corpus`: clips of drawn people to try things on, data sets read, and beside each other."""
 
 from __future__ import annotations
 
@@ -7,11 +7,17 @@ from pathlib import Path
 import click
 
 from emo.cli.console import print_json, voice
+from emo.cli.corpus_data import list_command, read_command
+from emo.cli.corpus_fetch import fetch_command
 
 
 @click.group()
 def corpus() -> None:
-    """Make clips to try things on; compare data sets."""
+    """Read, fetch and compare data sets; make clips to try things on."""
+
+
+for command in (list_command, read_command, fetch_command):
+    corpus.add_command(command)
 
 
 @corpus.command()

@@ -11,7 +11,9 @@ import click
 
 from emo.cli.accept_option import DEGRADED, accept_option
 from emo.cli.console import print_json, quieten_transformers, voice
+from emo.cli.contend import ask_contender, contender_options, is_contender
 from emo.cli.labelled import of_split
+from emo.cli.leak_option import leaks_of
 from emo.cli.model_options import loaded, model_options, note_unknown
 from emo.errors import ConfigError
 
@@ -25,6 +27,7 @@ PREDICTIONS = "predictions:"
 @click.command()
 @model_options
 @accept_option()
+@contender_options
 @click.option(
     "--manifest",
     default=".",
@@ -52,6 +55,7 @@ def evaluate(
     force: bool,
     accept: str | None,
     loading: dict[str, Any],
+    asking: dict[str, Any],
     manifest: str,
     split: str | None,
     recipe: str | None,
@@ -62,27 +66,37 @@ def evaluate(
 ) -> None:
     """Score a trained model: weighted F1, UAR and WAR with n, invalid answers and an interval.
 
-    The interval is a bootstrap over speakers. Answers that name no label count as wrong. Recipes:
+    The interval is a bootstrap over speakers. Clips that training saw, by media, id, recording, speaker or
+    data set, are told, with the scores without them. Answers that name no label count as wrong. Recipes:
     mer2023-semi, mer2024-noise, dfew-zero-shot. `--system predictions:FILE` scores answers that another
-    system wrote; `emo score` has every metric for those.
+    system wrote; `emo score` has every metric for those. `--system hf:FOLDER`, `hf:OWNER/NAME@COMMIT`
+    (Video-LLaVA, LLaVA-NeXT, Qwen2-Audio) and `service:MODEL` ask the media itself; docs/evaluation.md.
 
     \b
     emo evaluate --model runs/llm --manifest clips/manifest.jsonl --out runs/llm/test
     emo evaluate --system predictions:valley.csv --manifest clips/manifest.jsonl
+    emo evaluate --system hf:models/qwen2-audio --manifest clips/manifest.jsonl --out runs/qwen2
     emo evaluate --recipe mer2023-semi --model runs/released --manifest mer2023-semi.csv
     """
-    if model.startswith(PREDICTIONS):
+    from emo.corpora.manifest import clips_in
+
+    if model.startswith(PREDICTIONS) or is_contender(model):
         if recipe or abstain_below:
-            raise ConfigError("--recipe and --abstain-below ask a model. Leave them out for predictions.")
-        _score_predictions(ctx, model, manifest, split, out, seed, as_json)
+            raise ConfigError("--recipe and --abstain-below are of our own models. Leave them out.")
+        if is_contender(model):
+            asked = of_split(manifest, clips_in(Path(manifest))[0], split or "test")
+            answers = ask_contender(voice(ctx), model, asked, cache, loading, asking, out)
+        else:
+            answers = Path(model.removeprefix(PREDICTIONS))
+        _score_predictions(ctx, answers, manifest, split, out, seed, as_json)
         return
 
     from emo.cache import open_cache
-    from emo.corpora.manifest import clips_in
     from emo.evaluation.published import load_published
     from emo.pipeline.evaluation import evaluate as run
     from emo.pipeline.evaluation import reproduce
     from emo.pipeline.evaluation_report import write_evaluation, write_reproduction
+    from emo.pipeline.leak_scores import leak_scores
     from emo.pipeline.predict import spaces_of
 
     quieten_transformers()
@@ -94,26 +108,29 @@ def evaluate(
     system = loaded(model, loading, force=force)
     spaces = spaces_of(system, open_cache(cache, accept_degraded=accept == DEGRADED), force=force)
     note_unknown(voice(ctx), system, spaces)
+    leaks = leaks_of(model, clips, spaces)
     title, how = f"{model} on {chosen}", " ".join(["emo", *sys.argv[1:]])
     if published:
         found = reproduce(system, published, clips, spaces, seed=seed)
-        lines, result = _compared(found, model), found.to_json()
+        beside = leak_scores(leaks, clips, found.strict.predicted, published.labels, seed=seed)
+        lines, result = [*_compared(found, model), *beside.lines()], found.to_json()
         if out:
             write_reproduction(found, f"{model}: {published.name}", how, Path(out))
     else:
         scored = run(system, clips, spaces, abstain_below=abstain_below, seed=seed)
-        lines, result = _scored(scored, title), scored.to_json()
+        beside = leak_scores(leaks, clips, scored.scored.predicted, system.labels, seed=seed)
+        lines, result = [*_scored(scored, title), *beside.lines()], scored.to_json()
         if out:
             write_evaluation(scored, system, title, how, Path(out))
     if as_json:
-        print_json({"model": model, "split": chosen, **result})
+        print_json({"model": model, "split": chosen, **result, "leaks": beside.to_json()})
     else:
         click.echo("\n".join(lines))
 
 
 def _score_predictions(
     ctx: click.Context,
-    system: str,
+    answers: Path,
     manifest: str,
     split: str | None,
     out: str | None,
@@ -126,7 +143,7 @@ def _score_predictions(
 
     ctx.invoke(
         score,
-        predictions=(Path(system.removeprefix(PREDICTIONS)),),
+        predictions=(answers,),
         truth=manifest_in(Path(manifest)),
         split=split or "test",
         out=Path(out) if out else None,

@@ -140,10 +140,10 @@ def build_command(
     emo merr build clips/ --out merr
     emo merr build clips/ --labels-from runs/head --explain http://127.0.0.1:8000/v1 --model NAME
     """
+    from emo.corpora.declared import declared_rights, load_rights
     from emo.corpora.manifest import clips_in
     from emo.merr.build import build
     from emo.merr.explainers import describer_for, explainer_for, ledger_for
-    from emo.rights import load_rights
 
     config = MerrConfig(
         labels=LABEL_SETS[labels],
@@ -171,7 +171,7 @@ def build_command(
     ledger = ledger_for(Path(out), service)
     found, ignored = clips_in(Path(clips or "."))
     speaker = voice(ctx)
-    declared = [load_rights(rights)] if rights else []
+    declared = [load_rights(rights)] if rights else list(declared_rights(Path(clips or "."), found))
     explainer = explainer_for(service, config, ledger, declared)
     describer = describer_for(service, config, ledger, declared)
     if dry_run:

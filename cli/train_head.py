@@ -12,6 +12,7 @@ import click
 
 from emo.cli.accept_option import DEGRADED, accept_option
 from emo.cli.console import voice
+from emo.cli.leak_option import checked_run_data, leak_option
 from emo.cli.train_head_work import HeadWork
 from emo.config.heads import HeadConfig
 from emo.errors import ConfigError
@@ -69,6 +70,7 @@ DEFAULTS = HeadConfig()
 @click.option(
     "--augment", is_flag=True, help="Train on the augmented views in the cache too; never scored on them."
 )
+@leak_option()
 @click.option("--controls", is_flag=True, help="Also train on each feature alone and on shuffled features.")
 @click.option("--dry-run", is_flag=True, help="Say what would be trained on what, and train nothing.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
@@ -92,6 +94,7 @@ def train_head(
     soft_labels: bool,
     vat: float,
     augment: bool,
+    allow_leak: str,
     controls: bool,
     dry_run: bool,
     as_json: bool,
@@ -127,15 +130,16 @@ def train_head(
     clips, _ = clips_in(Path(manifest))
     store = open_cache(Path(cache), accept_degraded=accept == DEGRADED)
     spaces = spaces_named(store, features)
+    speaker = voice(ctx)
     work = HeadWork(
-        speaker=voice(ctx),
+        speaker=speaker,
         cells=cells,
         clips=clips,
         spaces=spaces,
         labels=label_set(labels, clips),
         ratings=_ratings(Path(manifest), clips, [cell.config for cell in cells]),
-        augmented=_augmented(store, spaces) if augment else {},
-        data=store.data,
+        augmented=augmented_spaces(store, spaces) if augment else {},
+        data=checked_run_data(speaker, manifest, clips, spaces, store, allowed=allow_leak),
         out=out,
         as_json=as_json,
     )
@@ -187,7 +191,7 @@ def spaces_named(cache: FeatureCache, names: str) -> dict[str, Space]:
     }
 
 
-def _augmented(cache: FeatureCache, spaces: Mapping[str, Space]) -> dict[str, list[Space]]:
+def augmented_spaces(cache: FeatureCache, spaces: Mapping[str, Space]) -> dict[str, list[Space]]:
     """The augmented spaces of each feature; ConfigError where there is none at all."""
     found = {name: more for name, space in spaces.items() if (more := cache.augmented(space))}
     if not found:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from emo.heads.grid import Cell
     from emo.heads.ratings import Ratings
     from emo.heads.trained import EpochMetrics
-    from emo.rights import DataRights
+    from emo.run_data import RunData
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,13 +32,14 @@ class HeadWork:
     labels: Sequence[str]
     ratings: Ratings
     augmented: Mapping[str, Sequence[Space]]
-    data: Sequence[DataRights]
+    data: RunData
     out: str
     as_json: bool
 
     def train(self, *, controls: bool) -> None:
         """One head."""
         from emo.heads.runs import run_head, write_run
+        from emo.run_data import write_run_data
 
         config = self.cells[0].config
         with self.speaker.meter("train-head") as meter:
@@ -52,7 +53,8 @@ class HeadWork:
                 controls=controls,
                 on_epoch=lambda metrics: meter.update(metrics.epoch, config.epochs, _told(metrics)),
             )
-        write_run(run, Path(self.out), self.data)
+        write_run(run, Path(self.out), self.data.data)
+        write_run_data(Path(self.out), self.data)
         note_run(self.speaker, run, self.out)
         if self.as_json:
             print_json({"out": self.out, **run.to_json()})
@@ -63,6 +65,7 @@ class HeadWork:
         """One head a cell, and the choice."""
         from emo.heads.splits import split_clips
         from emo.heads.sweep import Sweep, run_sweep, write_sweep
+        from emo.run_data import write_run_data
 
         first = self.cells[0].config
         note_splits(self.speaker, split_clips(self.clips, val_share=first.val_share, seed=first.seed))
@@ -80,7 +83,7 @@ class HeadWork:
                 self.labels,
                 Path(self.out),
                 ratings=self.ratings,
-                data=self.data,
+                data=self.data.data,
                 augmented=self.augmented,
                 on_epoch=report,
             ):
@@ -88,6 +91,7 @@ class HeadWork:
                 meter.update(len(results), total, result.cell.name)
         sweep = Sweep(tuple(results))
         write_sweep(sweep, Path(self.out))
+        write_run_data(Path(self.out), self.data)
         if self.as_json:
             print_json({"out": self.out, **sweep.to_json()})
         else:
@@ -96,6 +100,7 @@ class HeadWork:
     def fold(self, folds: int) -> None:
         """One head a fold."""
         from emo.heads.folds import run_folds, write_folds
+        from emo.run_data import write_run_data
 
         config = self.cells[0].config
         with self.speaker.meter("train-head") as meter:
@@ -111,7 +116,8 @@ class HeadWork:
                     fold + metrics.epoch / config.epochs, folds, f"fold {fold + 1}, {_told(metrics)}"
                 ),
             )
-        write_folds(folded, Path(self.out), self.data)
+        write_folds(folded, Path(self.out), self.data.data)
+        write_run_data(Path(self.out), self.data)
         if self.as_json:
             print_json({"out": self.out, **folded.to_json()})
         else:

@@ -1,6 +1,7 @@
 """Data sets beside each other: size, labels, kinds of description, language, licence, each with its source.
 
-The figures are data, `catalogue.yaml`; one's own manifest gets a row by being counted. Opens no media.
+The facts are data, `catalogue.yaml`, what owners allow among them; one's own manifest gets a row by being
+counted. Opens no media.
 """
 
 from __future__ import annotations
@@ -8,11 +9,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
 from emo.config.strict import checked, parse, unknown_keys
 from emo.corpora.manifest import clips_in
+from emo.rights import DataRights
 
 HEADERS = ("data set", "clips", "labels", "descriptions", "language", "licence")
 CATALOGUE = "catalogue.yaml"
@@ -21,8 +24,12 @@ LABELS_SHOWN = 6
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DataSet:
-    """A data set as its owners and papers describe it; `clips` 0 is as many as one likes."""
+    """A data set as its owners and papers describe it; `clips` 0 is as many as one likes.
 
+    `key` is its name in commands and manifests. What it allows is None where nobody said.
+    """
+
+    key: str
     name: str
     clips: int
     labels: str
@@ -30,6 +37,22 @@ class DataSet:
     language: str
     licence: str
     source: str
+    eula_url: str = ""
+    may_share_features: bool | None = None
+    may_send_to_cloud: bool | None = None
+    citation: str = ""
+
+    @property
+    def rights(self) -> DataRights:
+        """What its owners allow, as caches and runs made of it carry it."""
+        return DataRights(
+            name=self.key,
+            licence=self.licence,
+            eula_url=self.eula_url,
+            may_share_features=self.may_share_features,
+            may_send_to_cloud=self.may_send_to_cloud,
+            citation=self.citation,
+        )
 
     def cells(self) -> tuple[str, ...]:
         """Cells under HEADERS."""
@@ -42,6 +65,7 @@ class _Catalogue:
     datasets: tuple[DataSet, ...]
 
 
+@cache
 def catalogue() -> tuple[DataSet, ...]:
     """The data sets that emo knows of, in the order of the file."""
     text = (files("emo.corpora") / CATALOGUE).read_text(encoding="utf-8")
@@ -63,6 +87,7 @@ def counted(name: str, place: Path) -> DataSet:
     more = f" and {len(labels) - LABELS_SHOWN} more" if len(labels) > LABELS_SHOWN else ""
     speakers = len({clip.speaker for clip in clips if clip.speaker})
     return DataSet(
+        key=name,
         name=name,
         clips=len(clips),
         labels=f"{len(labels)}: {shown}{more}" if labels else "none",

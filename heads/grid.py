@@ -13,8 +13,8 @@ from itertools import product
 from typing import Any, get_type_hints
 
 from emo.config.heads import HeadConfig
-from emo.config.strict import checked, hint
-from emo.errors import ConfigError
+from emo.config.strict import checked
+from emo.errors import ConfigError, hint
 from emo.heads.models import head_options
 
 SHORT = {"lr": "learning_rate"}

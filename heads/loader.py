@@ -1,7 +1,8 @@
 """Cached arrays to torch: the one place where features leave the cache for training.
 
 Knows what it asks of a feature space and nothing of encoders, labels or files. Whole sets of utterance-level
-features fit memory and are loaded at once; token sets too large for that go through `FeatureDataset`.
+features fit memory and are loaded at once; token sets too large for that go through `FeatureDataset`, and
+single arrays of any length through `emo.heads.ring`.
 
 Axes: B batch, T feature frames, N tokens, D feature dim.
 """

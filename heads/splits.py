@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold
 
-from emo.clip import Clip
+from emo.clip import TRAINING, VALIDATION, Clip
 from emo.errors import ConfigError
 
 
@@ -38,8 +38,8 @@ def split_clips(clips: Sequence[Clip], *, val_share: float, seed: int) -> Splits
     well as speakers allow; a clip without a speaker counts as a speaker of its own. ConfigError where there
     are no training clips or too few speakers to hold any out.
     """
-    train = [clip for clip in clips if clip.label and clip.split in (None, "", "train")]
-    val = [clip for clip in clips if clip.label and clip.split in ("val", "dev", "valid", "validation")]
+    train = [clip for clip in clips if clip.label and clip.split in TRAINING]
+    val = [clip for clip in clips if clip.label and clip.split in VALIDATION]
     known = {clip.clip_id for clip in (*train, *val)}
     test = tuple(clip for clip in clips if clip.label and clip.clip_id not in known)
     if not train:

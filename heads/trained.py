@@ -20,8 +20,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from emo.config.heads import HeadConfig
-from emo.errors import CheckpointError, ConfigError, StaleCache
+from emo.errors import CheckpointError, ConfigError
 from emo.heads.batches import FeatureBatch, Source
+from emo.heads.fitting import refuse_other_features
 from emo.heads.models import HEADS, make_head
 from emo.heads.standardise import Standardiser
 from emo.spec import FeatureSpec
@@ -78,7 +79,7 @@ class TrainedHead:
         """(B, K), or (B, K + 1) with the valence last."""
         known = batch.only(tuple(self.dims))
         if not force:
-            self._refuse_other_recipes(known)
+            refuse_other_features(self.sources, known.sources, whole=True)
         device = next((parameter.device for parameter in self.model.parameters()), torch.device("cpu"))
         self.model.eval()
         outputs: Tensor = self.model(self.standardiser(known.to(device)))
@@ -91,22 +92,6 @@ class TrainedHead:
     def predict(self, batch: FeatureBatch, *, force: bool = False) -> list[str]:
         """The likeliest label of each clip. StaleCache as `logits`."""
         return [self.labels[index] for index in self.logits(batch, force=force).argmax(dim=1).tolist()]
-
-    def _refuse_other_recipes(self, batch: FeatureBatch) -> None:
-        for name, trained in self.sources.items():
-            given = batch.sources.get(name)
-            if given is None:
-                raise StaleCache(
-                    f"{name}: the head was trained on {trained.spec.short}, the batch does not say how "
-                    f"its features were made. Load it with load_features, or pass force=True."
-                )
-            if (given.spec.fingerprint, given.array) != (trained.spec.fingerprint, trained.array):
-                raise StaleCache(
-                    f"{name}: the head was trained on {trained.spec.short} ({trained.array}), "
-                    f"these features are {given.spec.short} ({given.array}). "
-                    f"Different: {', '.join(_differences(trained, given))}. "
-                    f"Extract with the same recipe, train the head again, or pass force=True."
-                )
 
     def save(self, folder: Path) -> None:
         """Write the head into `folder`, which is made where it is not there."""
@@ -182,12 +167,6 @@ class TrainedHead:
 def output_count(labels: Sequence[str], config: HeadConfig) -> int:
     """Outputs of a head: one a label, and one more where it gives a valence."""
     return len(labels) + (config.valence > 0)
-
-
-def _differences(trained: Source, given: Source) -> list[str]:
-    before, after = trained.spec.to_json(), given.spec.to_json()
-    fields = [key for key in before if key not in ("preset", "licence") and before[key] != after[key]]
-    return fields + (["array"] if trained.array != given.array else [])
 
 
 def _read(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:

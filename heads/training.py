@@ -132,7 +132,7 @@ class _Run:
         self._loss = Objective(len(labels), weights, config.label_smoothing, config.valence)
         self._best: tuple[float, float] | None = None
         self._best_state: dict[str, Tensor] = {}
-        self._optimiser = torch.optim.AdamW(_groups(model, config.weight_decay), lr=config.learning_rate)
+        self._optimiser = torch.optim.AdamW(decayed(model, config.weight_decay), lr=config.learning_rate)
 
     def fit(self, on_epoch: Callable[[EpochMetrics], None] | None) -> None:
         for epoch in range(1, self._config.epochs + 1):
@@ -213,7 +213,8 @@ def validation_score(metrics: EpochMetrics, select: Selection) -> float:
     return metrics.val_weighted_f1 - VALENCE_WEIGHT * metrics.val_mse
 
 
-def _groups(model: nn.Module, weight_decay: float) -> list[dict[str, object]]:
+def decayed(model: nn.Module, weight_decay: float) -> list[dict[str, object]]:
+    """Groups of parameters for AdamW: decay on matrices, none on vectors."""
     matrices = [parameter for parameter in model.parameters() if parameter.dim() > 1]
     vectors = [parameter for parameter in model.parameters() if parameter.dim() <= 1]
     return [

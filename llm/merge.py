@@ -15,6 +15,7 @@ from emo.llm.base import directory_digest
 from emo.llm.card import read_card
 from emo.llm.checkpoint import load_checkpoint, save_checkpoint
 from emo.run_clips import read_run_clips, write_run_clips
+from emo.run_data import copy_run_data
 
 LLAMA = "llama"
 
@@ -40,5 +41,6 @@ def merge_checkpoint(
     merged = replace(card, merged=True, base=str(target), base_digest=directory_digest(target))
     if seen := read_run_clips(folder):
         write_run_clips(out, seen)
+    copy_run_data(folder, out)
     save_checkpoint(model, merged, out)
     return target

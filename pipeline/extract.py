@@ -20,6 +20,7 @@ from emo.clip import Clip
 from emo.config.cache import Durability
 from emo.config.extract import DEFAULTS, MediaLimits
 from emo.corpora.aligned_faces import with_aligned_faces
+from emo.corpora.declared import declared_rights
 from emo.corpora.manifest import clips_in
 from emo.digests import StatCache
 from emo.errors import ConfigError
@@ -69,7 +70,7 @@ def extract(
     What is read: `clips` is a folder, a media file, a manifest or a list of Clip, of which `shard` does one
     part; `aligned_faces` is a folder of OpenFace's faces for clips that name none; `limits` is what a file
     may claim and cost; `rights` says what data the clips are of: the cache
-    keeps it, and without it what the cache says already goes for these clips too.
+    keeps it; without it what the manifest says is kept, else what the cache says goes for these clips too.
 
     Which features: `encoders` are names such as `hubert` or `hubert@merbench`, of `preset` where they name
     none; `layers` asks each for one feature a layer; `views` are augmented views for training, such as
@@ -99,8 +100,8 @@ def extract(
     if dry_run:
         return _timed(_counted(plan, (), None), clock, started)
     _refuse_full_disk(plan, Path(cache))
-    if rights is not None:
-        open_cache(cache, "a").unite([rights])
+    if data := _data(clips, chosen, rights):
+        open_cache(cache, "a").unite(data)
     plan = replace(plan, notes=(*plan.notes, *_errors_of(choice, plan)))
     if scheduler:
         from emo.pipeline.cluster import work_on_cluster
@@ -126,6 +127,15 @@ def extract(
             clock=clock,
         )
     return _timed(_counted(plan, work, on_progress), clock, started)
+
+
+def _data(
+    clips: str | os.PathLike[str] | Sequence[Clip], chosen: Sequence[Clip], rights: DataRights | None
+) -> Sequence[DataRights]:
+    """Whose data the clips are: what the caller says, else what stands beside and in the manifest."""
+    if rights is not None:
+        return [rights]
+    return declared_rights(Path(clips) if isinstance(clips, str | os.PathLike) else None, chosen)
 
 
 def _chosen(

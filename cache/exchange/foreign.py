@@ -16,15 +16,11 @@ from numpy.typing import NDArray
 
 from emo.canonical import Json
 from emo.clip import normal_id
-from emo.errors import ConfigError
 from emo.records import Array
+from emo.safety.pickles import Refused as Refused
 from emo.spec import ArrayKind
 
 MOST_BYTES = 1 << 30  # of one array of one clip
-
-
-class Refused(ConfigError):
-    """A foreign array that is not read: it lies about its size, would run code, or holds no floats."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 Rows of zeros are padding or "nothing seen" in these files. They are not stored; where they were is noted, so
 an export puts them back. -inf is read as 0, as MMSA does. Labels, splits and words are no features: they go
 to a file of JSON lines. Source: https://github.com/thuiar/MMSA, README and data_loader.py. The pickle is
-opened in a limited process by `emo.cache.exchange.pickles`. Knows no other format.
+opened in a limited process by `emo.safety.pickles`. Knows no other format.
 """
 
 from __future__ import annotations
@@ -19,9 +19,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emo.cache.exchange.foreign import Foreign, Given, Refused, claimed_bytes, without_zero_rows
+from emo.cache.exchange.foreign import Foreign, Given, claimed_bytes, without_zero_rows
 from emo.cache.exchange.incoming import Origin, Taken, take_in
-from emo.cache.exchange.pickles import PickledArray, load_plain
 from emo.cache.space import Space
 from emo.cache.store import FeatureCache
 from emo.canonical import canonical_json
@@ -29,6 +28,7 @@ from emo.errors import ConfigError
 from emo.records import usable
 from emo.safety.limited import run_limited
 from emo.safety.limits import Limits
+from emo.safety.pickles import PickledArray, Refused, load_plain
 from emo.spec import ArrayKind
 
 TOOL = "MMSA"

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from emo.canonical import Json
 from emo.corpora import merr_files
+from emo.corpora.mer_factory import read_mer_factory
 from emo.corpora.merr_files import Entry, json_text, list_text
 from emo.errors import ConfigError
 from emo.merr.exchange.label_studio import verdicts_from
-from emo.merr.exchange.mer_factory import read_mer_factory
 from emo.merr.folder import BuildFolder
 from emo.merr.verdicts import REVIEW, read_verdicts, verdicts_json
 

@@ -1,16 +1,14 @@
 """DataRights: what the owner of a data set allows to be done with features of its clips.
 
 A statement by whoever extracts, kept with the features; emo checks no contract. What nobody declared is not
-allowed. Knows no caches and no stores.
+allowed. Knows no data set by name, no caches and no stores.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from pathlib import Path
 from typing import cast
 
 from emo.canonical import Json
@@ -67,51 +65,6 @@ class DataRights:
 UNDECLARED = DataRights(name="undeclared")
 
 
-def _mer(year: str, citation: str) -> DataRights:
-    """A set of the MER challenges: the organisers forbid handing on whatever is derived from it."""
-    return DataRights(
-        name=f"mer{year}",
-        licence="EULA",
-        eula_url=f"https://huggingface.co/datasets/MERChallenge/MER{year}",
-        may_share_features=False,
-        may_send_to_cloud=False,
-        citation=citation,
-    )
-
-
-KNOWN: Mapping[str, DataRights] = {
-    record.name: record
-    for record in (
-        DataRights(
-            name="rendered",
-            licence="MIT",
-            may_share_features=True,
-            may_send_to_cloud=True,
-            citation="emo-toolkit",
-        ),
-        _mer("2023", "MER 2023: Multi-label Learning, Modality Robustness, and Semi-Supervised Learning"),
-        _mer("2026", "MER 2026: From Discriminative Emotion Recognition to Generative Emotion Understanding"),
-    )
-}
-
-
-def load_rights(named: str | Path) -> DataRights:
-    """The rights that a name of the table or a JSON file says; ConfigError where it is neither."""
-    text = str(named)
-    if text.lower() in KNOWN:
-        return KNOWN[text.lower()]
-    path = Path(named)
-    if not path.is_file():
-        raise ConfigError(
-            f"{text!r} is no file and none of the data sets that emo knows ({', '.join(sorted(KNOWN))}). "
-            'Write a JSON file such as {"name": "mine", "licence": "CC-BY-4.0", "may_share_features": true}.'
-        )
-    try:
-        return DataRights.from_json(json.loads(path.read_text(encoding="utf-8-sig")))
-    except (ValueError, OSError) as error:
-        raise ConfigError(f"{path}: cannot be read as rights: {error}") from error
-
-
 def united(*lists: Iterable[DataRights]) -> tuple[DataRights, ...]:
     """Every statement once, by name; two that differ both stay."""
     every = {record: None for one in lists for record in one}
@@ -133,7 +86,7 @@ def check_sharing(data: Sequence[DataRights], *, consent: bool) -> None:
 _STRICTNESS = (  # a licence is as strict as the first line that fits it
     (5, re.compile(r"unknown|^$", re.I)),
     (4, re.compile(r"eula|proprietary|research|non-?commercial|\bnc\b", re.I)),
-    (3, re.compile(r"\bsa\b|gpl|share-?alike|\bnd\b", re.I)),
+    (3, re.compile(r"\bsa\b|gpl|odbl|share-?alike|\bnd\b", re.I)),
     (2, re.compile(r"\bby\b|apache|mit|bsd|llama", re.I)),
     (1, re.compile(r"cc0|public|unlicen[cs]e", re.I)),
 )

@@ -16,9 +16,10 @@ from emo.cache.remote.push import Push
 from emo.cache.remote.store import StoreError, open_store
 from emo.cli.cache import cache as command
 from emo.cli.main import exit_code
+from emo.corpora.declared import known_rights, load_rights
 from emo.errors import ConfigError, MissingDependency, RightsError
 from emo.records import Record
-from emo.rights import KNOWN, UNDECLARED, DataRights, check_sharing, load_rights, strictest
+from emo.rights import UNDECLARED, DataRights, check_sharing, strictest
 from emo.spec import Licence
 
 KEY, SECRET = "AKIAEMOFAKEKEY000042", "emo-fake-secret-never-to-be-seen"  # those of conftest.py
@@ -61,7 +62,7 @@ def test_with_consent_or_a_licence_that_allows_it_features_are_sent(path, filled
     assert dry.exit_code == 0 and "Nothing was sent" in dry.output and "may be shared" in dry.output
     assert "rendered" not in bucket.objects()["lab/features.zarr.README.md"].decode()
     assert call("push", bucket.url, "--cache", path).exit_code == 0
-    assert package.open(bucket.url).data == (KNOWN["rendered"],)
+    assert package.open(bucket.url).data == (known_rights()["rendered"],)
 
 
 def test_a_space_of_pictures_is_never_sent(path, filled, bucket, make_spec, make_records, fill, quick):
@@ -106,15 +107,15 @@ def test_the_strictest_licence_wins():
 def test_rights_stay_with_the_features_through_merge_and_pull(
     path, filled, tmp_path, make_spec, make_records, fill, bucket, push, quick
 ):
-    open_cache(path, "a").declare([KNOWN["mer2023"]])
+    open_cache(path, "a").declare([known_rights()["mer2023"]])
     other = open_cache(tmp_path / "other.zarr", "a")
     fill(other.create(make_spec("mae"), shard_bytes=3000), make_records(4))
     target = open_cache(tmp_path / "both.zarr", "a")
     merge([open_cache(path), other], target)
-    assert target.data == (KNOWN["mer2023"], UNDECLARED)
+    assert target.data == (known_rights()["mer2023"], UNDECLARED)
     push(path, bucket.url)
     assert call("pull", bucket.url, "--cache", tmp_path / "copy.zarr").exit_code == 0
-    assert open_cache(tmp_path / "copy.zarr").data == (KNOWN["mer2023"],)
+    assert open_cache(tmp_path / "copy.zarr").data == (known_rights()["mer2023"],)
 
 
 def test_rights_that_are_no_rights_are_refused_with_every_mistake(tmp_path):

@@ -1,33 +1,42 @@
 """Plain data out of pickles of others, without running anything that they name.
 
-A pickle is a program that may call what it imports. Here it can import nine names, and each stands for code
-of this page that describes a NumPy array: not even NumPy's own constructors see its arguments. Runs inside
-`emo.safety.limited`. Knows nothing of features.
+A pickle is a program that may call what it imports. Here it can import ten names: one makes a set, each of
+the others stands for code of this page that describes a NumPy array: not even NumPy's own constructors see
+its arguments. Runs inside `emo.safety.limited`. Knows nothing of features and labels.
 """
 
 from __future__ import annotations
 
 import pickle
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from emo.cache.exchange.foreign import Refused
+from emo.errors import ConfigError
 
 KINDS = "fiubSU"
 
 
+class Refused(ConfigError):
+    """Data of others that is not read: it lies about its size, would run code, or is of another kind."""
+
+
 def load_plain(path: Path) -> Any:
-    """Dicts, lists, text, numbers and `PickledArray`s; Refused where the pickle names anything else."""
+    """Dicts, lists, sets, text, numbers and `PickledArray`s; Refused where the pickle names anything else."""
     with path.open("rb") as stream:
-        try:
-            return _Plain(stream, encoding="latin1").load()
-        except Refused:
-            raise
-        except Exception as error:  # a hostile file breaks the reader in ways that nobody lists
-            raise Refused(f"{path.name} is no pickle of plain arrays: {error!r:.200}") from error
+        return read_plain(stream, path.name)
+
+
+def read_plain(stream: IO[bytes], name: str) -> Any:
+    """As `load_plain`, from an open file that messages call `name`."""
+    try:
+        return _Plain(stream, encoding="latin1").load()
+    except Refused:
+        raise
+    except Exception as error:  # a hostile file breaks the reader in ways that nobody lists
+        raise Refused(f"{name} is no pickle of plain arrays: {error!r:.200}") from error
 
 
 class PickledDtype:
@@ -103,6 +112,7 @@ _ALLOWED: dict[tuple[str, str], Any] = {
     ("numpy", "dtype"): PickledDtype,
     ("numpy", "ndarray"): PickledArray,
     ("_codecs", "encode"): _encode,
+    **{(module, "set"): set for module in ("builtins", "__builtin__")},
     **{(f"numpy.{core}.multiarray", "_reconstruct"): _reconstruct for core in ("core", "_core")},
     **{(f"numpy.{core}.multiarray", "scalar"): _scalar for core in ("core", "_core")},
     **{(f"numpy.{core}.numeric", "_frombuffer"): _from_buffer for core in ("core", "_core")},

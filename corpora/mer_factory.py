@@ -44,10 +44,11 @@ NAMES: Mapping[str, int] = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Imported:
-    """MERR entries of both files, by clip id, and what could not be read, a line a file."""
+    """MERR entries of both files and films, by clip id, and what could not be read, a line a file."""
 
     coarse: Mapping[str, Entry]
     fine: Mapping[str, Entry]
+    sources: Mapping[str, str]
     problems: Sequence[str]
 
 
@@ -59,6 +60,7 @@ def read_mer_factory(folder: Path, labels: Sequence[str]) -> Imported:
         raise ConfigError(f"{folder}: no *{SUFFIX} below it. Name the output folder of MER-Factory.")
     coarse: dict[str, Entry] = {}
     fine: dict[str, Entry] = {}
+    sources: dict[str, str] = {}
     problems = []
     for path in paths:
         clip_id = path.name.removesuffix(SUFFIX)
@@ -69,10 +71,11 @@ def read_mer_factory(folder: Path, labels: Sequence[str]) -> Imported:
             problems.append(f"{path.name}: {error!r}")
             continue
         coarse[clip_id] = entry
+        sources[clip_id] = str(data.get("source_path") or "")
         summary = str(data.get("final_summary") or "")
         if summary:
             fine[clip_id] = {**entry, "text": "", "smp_reason_caption": summary}
-    return Imported(coarse=coarse, fine=fine, problems=problems)
+    return Imported(coarse=coarse, fine=fine, sources=sources, problems=problems)
 
 
 def _entry(data: Mapping[str, Json], labels: Sequence[str]) -> Entry:

@@ -1,0 +1,87 @@
+"""`--allow-leak` and what stands behind it: what of the test is in training, printed before training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from emo.cli.console import Voice
+from emo.clip import TRAINING, VALIDATION
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from emo.cache import FeatureCache, Space
+    from emo.clip import Clip
+    from emo.evaluation.leaks import Leaks
+    from emo.run_data import RunData
+
+
+def leak_option() -> Callable[[Any], Any]:
+    """The option of every command that trains."""
+    return click.option(
+        "--allow-leak",
+        is_flag=False,
+        flag_value="all",
+        default="",
+        metavar="[KIND,...]",
+        help="Train although test clips are in training: media, id, dataset, group, speaker.  [bare: all]",
+    )
+
+
+def checked_run_data(
+    speaker: Voice,
+    manifest: str,
+    clips: Sequence[Clip],
+    spaces: Mapping[str, Space],
+    cache: FeatureCache | None,
+    *,
+    allowed: str,
+    start: Path | None = None,
+) -> RunData:
+    """What the run is trained on, after printing what of the test is in it; ConfigError unless `allowed`.
+
+    `start` is a checkpoint of another run that this one begins with: what that saw counts too.
+    """
+    from emo.corpora.declared import declared_rights
+    from emo.evaluation.leaks import find_leaks, refuse_leaks
+    from emo.rights import united
+    from emo.run_data import RunData, read_run_data, seen_clips
+
+    digests = media_digests(spaces)
+    labelled = [clip for clip in clips if clip.label]
+    known = (*TRAINING, *VALIDATION)
+    train = seen_clips((clip for clip in labelled if clip.split in known), digests)
+    test = seen_clips((clip for clip in labelled if clip.split not in known), digests)
+    data = united(declared_rights(Path(manifest), clips), cache.data if cache else ())
+    run = RunData(data, train).joined(read_run_data(start) if start else RunData())
+    leaks = find_leaks(run.clips, test)
+    refuse_leaks(leaks, allowed)
+    for line in leaks.lines():
+        speaker.note(line)
+    if test and not leaks.found:
+        speaker.note(f"no leak found: {len(run.clips)} training clips, {len(test)} test clips")
+    return run
+
+
+def leaks_of(model: str, clips: Sequence[Clip], spaces: Mapping[str, Space]) -> Leaks:
+    """What of `clips` the run in the folder `model` was trained on."""
+    from emo.evaluation.leaks import find_leaks
+    from emo.run_data import read_run_data, seen_clips
+
+    return find_leaks(read_run_data(Path(model)).clips, seen_clips(clips, media_digests(spaces)))
+
+
+def media_digests(spaces: Mapping[str, Space]) -> dict[str, str]:
+    """SHA-256 of what each clip's features were made of, by clip; the first space that knows a clip tells."""
+    from emo.records import NO_INPUT
+
+    found: dict[str, str] = {}
+    for space in spaces.values():
+        for clip_id, info in space.infos().items():
+            if info.input_sha256 != NO_INPUT:
+                found.setdefault(clip_id, info.input_sha256.hex())
+    return found

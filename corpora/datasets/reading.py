@@ -1,0 +1,193 @@
+"""What readers of data sets share: rows, options, and a folder whose files are named when they are missing.
+
+Encodings are strict. No media file is opened here: whether it is there is looked up when the manifest is
+written. Knows no data set.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeAlias
+
+from emo.canonical import Json
+from emo.clip import Clip
+from emo.corpora.manifest import MEDIA_SUFFIXES
+from emo.errors import ConfigError
+
+Cells: TypeAlias = Mapping[str, str]
+MISTAKES_SHOWN = 20
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Row:
+    """One clip, and what the data set says of it beyond that: votes, valence, word lists."""
+
+    clip: Clip
+    more: Mapping[str, Json] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reader:
+    """How a data set is read. `layout` is one line for people; `options` are the values that each option may
+    have, the first one holds where nothing is said."""
+
+    layout: str
+    read: Callable[[Tree, Mapping[str, str]], Iterable[Row]]
+    options: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    def chosen(self, given: Mapping[str, str]) -> dict[str, str]:
+        """Every option with its value; ConfigError for an option or a value that there is not."""
+        mistakes = []
+        for name, value in given.items():
+            if name not in self.options:
+                known = ", ".join(self.options) or "none"
+                mistakes.append(f"there is no option {name!r}. Options of this data set: {known}.")
+            elif value not in self.options[name]:
+                mistakes.append(f"{name}={value}: known are {', '.join(self.options[name])}.")
+        if mistakes:
+            raise ConfigError(*mistakes)
+        return {name: given.get(name, values[0]) for name, values in self.options.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """The folder of a data set. `title` and `source` are for messages: its name, and where to get it.
+
+    `columns` says where columns of the manifest come from, for tables of one's own.
+    """
+
+    root: Path
+    title: str
+    source: str
+    encoding: str = "utf-8"
+    columns: Mapping[str, str] = field(default_factory=dict)
+
+    def has(self, name: str) -> bool:
+        """Whether there is such a file or folder."""
+        return (self.root / name).exists()
+
+    def file(self, *names: str) -> Path:
+        """The first of these files that is there; ConfigError names where each was looked for."""
+        return self._first(names, "is no file", Path.is_file)
+
+    def folder(self, *names: str) -> Path:
+        """The first of these folders that is there; ConfigError names where each was looked for."""
+        return self._first(names, "is no folder", Path.is_dir)
+
+    def _first(self, names: Sequence[str], lacks: str, fits: Callable[[Path], bool]) -> Path:
+        for name in names:
+            if fits(self.root / name):
+                return self.root / name
+        raise self.missing(*names, lacks=lacks)
+
+    def missing(self, *names: str, lacks: str = "is not there") -> ConfigError:
+        """The error for something that should be in the folder."""
+        others = f", nor {' or '.join(names[1:])}" if names[1:] else ""
+        return ConfigError(
+            f"{self.title}: {self.root / names[0]} {lacks}{others}. Is {self.root} its folder? "
+            f"The data set is to be had from {self.source}."
+        )
+
+    def text(self, path: Path) -> str:
+        """All of a text file, strictly in the encoding; ConfigError names the row and the byte."""
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise ConfigError(f"{path} cannot be read ({error.strerror}).") from error
+        try:
+            return data.decode(self.encoding).removeprefix("\ufeff")
+        except UnicodeDecodeError as error:
+            row = data.count(b"\n", 0, error.start) + 1
+            byte = f"byte {error.start} (0x{data[error.start]:02x})"
+            hint = "Save it as UTF-8, or try --encoding gb18030."
+            raise ConfigError(f"{path}, row {row}: {byte} is not {self.encoding}. {hint}") from error
+        except LookupError as error:
+            raise ConfigError(
+                f"no encoding is called {self.encoding!r}. Try utf-8, gb18030 or utf-16."
+            ) from error
+
+    def lines(self, path: Path) -> Iterator[tuple[int, str]]:
+        """Row numbers from 1 with the lines that are not blank."""
+        for number, line in enumerate(self.text(path).splitlines(), start=1):
+            if line.strip():
+                yield number, line
+
+    def table(self, path: Path, *needed: str) -> list[tuple[int, Cells]]:
+        """Rows of a CSV file by number; ConfigError where a column is missing or a row has other cells."""
+        reader = csv.DictReader(io.StringIO(self.text(path), newline=""), strict=True)
+        header = [name.strip() for name in reader.fieldnames or ()]
+        if lacking := [name for name in needed if name not in header]:
+            raise ConfigError(
+                f"{path}, row 1: there is no column {', '.join(map(repr, lacking))}; there are "
+                f"{', '.join(header) or 'none'}."
+            )
+        reader.fieldnames = header
+        rows: list[tuple[int, Cells]] = []
+        mistakes = Mistakes()
+        try:
+            for row in reader:
+                if None in row or None in row.values():
+                    mistakes.add(path, reader.line_num, f"not the {len(header)} cells of the header.")
+                else:
+                    rows.append((reader.line_num, {name: cell.strip() for name, cell in row.items()}))
+        except csv.Error as error:
+            raise ConfigError(f"{path}, row {reader.line_num}: not CSV ({error}).") from error
+        mistakes.refuse()
+        return rows
+
+    def media(self, *folders: str) -> dict[str, Path]:
+        """Media files below these folders, by name without the suffix; video goes before sound."""
+        found: dict[str, Path] = {}
+        for name in folders:
+            for path in sorted((self.root / name).rglob("*")):
+                if path.suffix.lower() in MEDIA_SUFFIXES and not path.name.startswith("."):
+                    before = found.get(path.stem)
+                    if before is None or (_is_sound(before) and not _is_sound(path)):
+                        found[path.stem] = path
+        return found
+
+
+class Mistakes:
+    """What is wrong with rows, gathered and told at once."""
+
+    def __init__(self) -> None:
+        self._told: list[str] = []
+
+    def add(self, path: Path, row: int | str, said: str) -> None:
+        """Note what is wrong with a row."""
+        self._told.append(f"{path}, row {row}: {said}")
+
+    def number(self, path: Path, row: int | str, name: str, text: str) -> float | None:
+        """A finite number of a cell, None of an empty one; what is none is noted."""
+        if not text:
+            return None
+        try:
+            value = float(text)
+        except ValueError:
+            value = float("nan")
+        if value - value == 0:
+            return value
+        self.add(path, row, f"{name} is {text!r}, not a number.")
+        return None
+
+    def one_of(self, path: Path, row: int | str, name: str, text: str, known: Iterable[str]) -> bool:
+        """Whether a cell is one of what is known; what is not is noted."""
+        if text in known:
+            return True
+        self.add(path, row, f"{name} is {text!r}; known are {', '.join(known)}.")
+        return False
+
+    def refuse(self) -> None:
+        """ConfigError where something was noted."""
+        if self._told:
+            more = len(self._told) - MISTAKES_SHOWN
+            rest = [f"... and {more} more."] if more > 0 else []
+            raise ConfigError(*self._told[:MISTAKES_SHOWN], *rest)
+
+
+def _is_sound(path: Path) -> bool:
+    return path.suffix.lower() in (".wav", ".mp3", ".flac", ".m4a", ".aac", ".ogg")
