@@ -8,7 +8,7 @@ import pytest
 
 from emo.cache import fsops, open_cache, verify_cache
 from emo.cache.leases import Leases
-from emo.cache.publish import publish, read_tails
+from emo.cache.publish import publish, publish_lock, read_tails
 from emo.cache.seal import seal
 from emo.cache.shards import shards_on_disk
 from emo.cache.state import load_state
@@ -208,3 +208,19 @@ def test_rows_that_are_shorter_by_zarrs_account_are_damage_and_not_zeros(path, s
     assert reader.reader("frames").view(space.index.place(0, "frames")) is None
     with pytest.raises(CacheMiss):
         reader.read("a", "tokens")
+
+
+@pytest.mark.parametrize("first", ["a plan", "a writer", "a lock"])
+def test_a_cache_that_was_copied_without_its_journals_is_written_to(
+    path, space, fill, make_records, assert_holds, first
+):
+    fill(space, make_records(3))
+    shutil.rmtree(space.paths.cache.aside)
+    copy = open_cache(path, "a")["hubert"]
+    if first == "a plan":
+        assert copy.missing({item.clip_id: item.input_sha256 for item in make_records(3)}) == []
+    elif first == "a lock":
+        with publish_lock(copy.paths):
+            pass
+    fill(copy, make_records(2, first=3))
+    assert_holds(open_cache(path)["hubert"], make_records(5))
