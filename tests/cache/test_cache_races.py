@@ -279,7 +279,7 @@ def test_a_lease_that_is_never_given_back_does_not_keep_its_process(space):
         assert beating.daemon
 
 
-@pytest.mark.parametrize("packed", [b"no frame of zstd at all", zstd.compress(b"1234", 1, True)])
+@pytest.mark.parametrize("packed", [b"short", b"no frame of zstd at all", zstd.compress(b"1234", 1, True)])
 def test_a_chunk_with_a_sound_checksum_and_no_sound_contents_is_refused(packed):
     data = packed + crc32c(packed).to_bytes(4, "little")
     with pytest.raises(ValueError):
@@ -301,3 +301,17 @@ def test_an_arrays_own_metadata_is_that_of_the_snapshot_or_has_grown(path, space
     else:
         with pytest.raises(DamagedCache, match="not the metadata of frames"):
             open_cache(path)["hubert"].infos()
+
+
+def test_metadata_that_shrinks_under_a_reader_is_damage_and_not_fewer_rows(path, space, fill):
+    fill(space, [frames("a", 3)])
+    reader = open_cache(path)["hubert"]
+    assert reader.row_counts(["a"], "frames").tolist() == [3]
+    (shard,) = (space.paths.chunk("frames", (number, 0)) for number in shards(space))
+    shard.write_bytes(bytes(16) + shard.read_bytes())  # dense no more: read through zarr
+    file = space.paths.folder / "frames" / "zarr.json"
+    document = json.loads(file.read_bytes())
+    document["shape"][0] = 2
+    file.write_bytes(stamped(document))
+    with pytest.raises(DamagedCache, match="clip 'a'"):
+        reader.read("a", "frames")
