@@ -159,6 +159,8 @@ def _cells(base: HeadConfig, settings: Sequence[str], sweeps: Sequence[str]) -> 
 
     if ":" in base.head or any(":" in sweep for sweep in sweeps):
         sys.path.append(str(Path.cwd()))
+    if mistakes := base.mistakes():
+        raise ConfigError(*mistakes)
     (only, *others) = grid(settings, base, option="--set")
     if others:
         raise ConfigError("--set gives one value. Give several with --sweep.")
