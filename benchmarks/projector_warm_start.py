@@ -3,12 +3,13 @@
     python benchmarks/projector_warm_start.py --out DIR --seeds 0 1 2 --json \\
         > benchmarks/results/projector_warm_start.json
 
-One rendered corpus (480 clips, tiny features); for each seed a tiny base of its own, projectors aligned with
-its words on the training speakers, and the coarse stage of the `tiny` recipe twice: from random projectors
-and from the aligned ones, all else equal (paired by seed). It is validated every few steps on the validation
-speakers. The loss to reach is the lowest that the run without the warm start has anywhere: `steps` says when
-each run first has it, null for never. Test clips are scored by the projectors alone, as a label scorer. What
-is rendered, extracted and made under DIR already is kept. Prints one JSON object with raw rows.
+One rendered corpus (480 clips, tiny features) and one tiny base. For each seed (of projectors, adapters,
+order and dropout) projectors are aligned with the base's words on the training speakers, and the coarse stage
+of the `tiny` recipe is trained twice: from random projectors and from the aligned ones, all else equal. It is
+validated every few steps on validation speakers. The loss to reach is the lowest that the run without the
+warm start has anywhere: `steps` says when each run first has it, null for never. Test clips are scored by the
+projectors alone, as a label scorer. What is rendered, extracted and made under DIR already is kept. Prints
+one JSON object with raw rows.
 """
 
 from __future__ import annotations
@@ -35,11 +36,10 @@ from emo.heads.provenance import code_commit
 from emo.labels import MER2023
 from emo.llm.examples import ClipTexts
 from emo.llm.recipe import load_recipe
-from emo.llm.tiny.base import make_tiny_base
 from emo.llm.training.events import Validated
 from emo.llm.training.runs import Manner, run_llm
 from emo.llm.warm_start import recipe_with
-from emo.pipeline.demo_steps import CLIPS, extracted_spaces, rendered_clips
+from emo.pipeline.demo_steps import CLIPS, extracted_spaces, rendered_clips, texts_and_base
 from emo.pipeline.merr_texts import read_texts
 from emo.pipeline.projector import train_projectors
 from emo.pipeline.projector_run import write_projector_run
@@ -47,15 +47,22 @@ from emo.pipeline.projector_run import write_projector_run
 STAGE = "coarse"
 
 
-def measure(out: Path, seeds: Sequence[int], config: DemoConfig, every: int) -> dict[str, Any]:
-    """A row a seed, and where and when they were measured."""
+def measure(
+    out: Path, seeds: Sequence[int], config: DemoConfig, base: str, steps: int, every: int
+) -> dict[str, Any]:
+    """A row a seed, and where and when they were measured. "" as `base` makes one."""
     say = lambda *_: None  # noqa: E731 - nobody listens
     clips = rendered_clips(out, config, 0, say)
     spaces = extracted_spaces(out, clips, config, 0, say)
     texts = read_texts(out / CLIPS, clips)
+    if not base:
+        _, base = texts_and_base(out, clips, config, say)
+    recipe = load_recipe("tiny")
+    stage = replace(recipe.stages[STAGE], steps=steps, validate_every=every)
+    recipe = replace(recipe, stages={STAGE: stage})
     rows = []
     for seed in seeds:
-        rows.append(_row(out / f"run-{seed}", clips, spaces, texts, config, seed, every))
+        rows.append(_row(out / f"run-{seed}", clips, spaces, texts, base, recipe, seed))
         sys.stderr.write(f"seed {seed}: {json.dumps(rows[-1])}\n")
     reached = [row["steps"] for row in rows]
     return {
@@ -64,6 +71,8 @@ def measure(out: Path, seeds: Sequence[int], config: DemoConfig, every: int) -> 
         "machine": f"{os.cpu_count()} {platform.machine()} cores",
         "commit": code_commit(),
         "clips": config.clips,
+        "base": json.loads((Path(base) / "tiny-base.json").read_text(encoding="utf-8")),
+        "stage_steps": steps,
         "validated_every": every,
         "rows": rows,
         "pairs_where_fewer": sum(_fewer(**each) for each in reached),
@@ -81,13 +90,10 @@ def _row(
     clips: Sequence[Clip],
     spaces: Mapping[str, Space],
     texts: Sequence[ClipTexts],
-    config: DemoConfig,
+    base: str,
+    recipe: LlmConfig,
     seed: int,
-    every: int,
 ) -> dict[str, Any]:
-    base = _base(out, clips, texts, config, seed)
-    recipe = load_recipe("tiny")
-    recipe = replace(recipe, stages={STAGE: replace(recipe.stages[STAGE], validate_every=every)})
     began, wall = time.process_time(), time.perf_counter()
     run = train_projectors(clips, texts, spaces, base, MER2023, recipe, replace(ProjectorConfig(), seed=seed))
     cpu, wall = time.process_time() - began, time.perf_counter() - wall
@@ -114,15 +120,6 @@ def _row(
             for name, curve in curves.items()
         },
     }
-
-
-def _base(out: Path, clips: Sequence[Clip], texts: Sequence[ClipTexts], config: DemoConfig, seed: int) -> str:
-    """A base that has read the texts of the training clips."""
-    seen = {clip.clip_id for clip in clips if clip.split == "train"}
-    own = [text for text in texts if text.clip_id in seen]
-    for _ in make_tiny_base(own, MER2023, out / "base", replace(config.base, seed=seed)):
-        pass
-    return str(out / "base")
 
 
 def _curve(
@@ -160,10 +157,15 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("projector-corpus"))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--clips", type=int, default=DemoConfig().clips, help="of the corpus")
+    parser.add_argument(
+        "--base", default="", help="one that was made before; else made of the training clips"
+    )
+    parser.add_argument("--steps", type=int, default=50, help="of the stage")
     parser.add_argument("--every", type=int, default=5, help="steps from one validation to the next")
     parser.add_argument("--json", action="store_true")
     chosen = parser.parse_args()
-    result = measure(chosen.out, chosen.seeds, replace(DemoConfig(), clips=chosen.clips), chosen.every)
+    config = replace(DemoConfig(), clips=chosen.clips)
+    result = measure(chosen.out, chosen.seeds, config, chosen.base, chosen.steps, chosen.every)
     print(json.dumps(result, indent=1) if chosen.json else lines(result))
 
 
