@@ -6,10 +6,10 @@
 One rendered corpus (480 clips, tiny features) and one tiny base. For each seed (of projectors, adapters,
 order and dropout) projectors are aligned with the base's words on the training speakers, and the coarse stage
 of the `tiny` recipe is trained twice: from random projectors and from the aligned ones, all else equal. It is
-validated every few steps on validation speakers. The loss to reach is the lowest that the run without the
-warm start has anywhere: `steps` says when each run first has it, null for never. Test clips are scored by the
-projectors alone, as a label scorer. What is rendered, extracted and made under DIR already is kept. Prints
-one JSON object with raw rows.
+validated every few steps on validation speakers. The losses to reach are those that the run without the warm
+start has when it is validated: `reached` says after how many steps each run first has each of them, null for
+never. Test clips are scored by the projectors alone, as a label scorer. What is rendered, extracted and made
+under DIR already is kept. Prints one JSON object with raw rows; `--merge FILE...` makes one of several.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ import argparse
 import json
 import os
 import platform
-import statistics
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -64,7 +63,6 @@ def measure(
     for seed in seeds:
         rows.append(_row(out / f"run-{seed}", clips, spaces, texts, base, recipe, seed))
         sys.stderr.write(f"seed {seed}: {json.dumps(rows[-1])}\n")
-    reached = [row["steps"] for row in rows]
     return {
         "schema_version": 1,
         "date": date.today().isoformat(),
@@ -75,14 +73,13 @@ def measure(
         "stage_steps": steps,
         "validated_every": every,
         "rows": rows,
-        "pairs_where_fewer": sum(_fewer(**each) for each in reached),
-        "pairs": len(rows),
-        "projector_cpu_s": statistics.median(row["projector_cpu_s"] for row in rows),
     }
 
 
-def _fewer(warm: int | None, cold: int) -> bool:
-    return warm is not None and warm < cold
+def merged(files: Sequence[Path]) -> dict[str, Any]:
+    """The rows of several measurements of one kind under the facts of the first."""
+    found = [json.loads(file.read_text(encoding="utf-8")) for file in files]
+    return {**found[0], "rows": [row for one in found for row in one["rows"]]}
 
 
 def _row(
@@ -102,24 +99,31 @@ def _row(
     for name, projectors in (("cold", None), ("warm", out / "projectors")):
         chosen = recipe if projectors is None else recipe_with(recipe, run.trained, projectors)
         curves[name] = _curve(clips, texts, spaces, base, chosen, out / name, seed, projectors)
-    target = min(loss for _, loss, _ in curves["cold"])
     return {
         "seed": seed,
         "projector_cpu_s": round(cpu, 1),
         "projector_wall_s": round(wall, 1),
         "projector_epochs": len(run.trained.history),
-        "projector_f1": run.result.to_json(),
-        "majority_f1": run.majority.weighted_f1,
-        "target_loss": round(target, 4),
-        "steps": {
-            name: next((step for step, loss, _ in curve if loss <= target), None)
-            for name, curve in curves.items()
-        },
+        "projector_scores": run.result.to_json(),
+        "majority_weighted_f1": run.majority.weighted_f1,
+        "reached": [
+            {
+                "loss": round(loss, 4),
+                "cold": _first(curves["cold"], loss),
+                "warm": _first(curves["warm"], loss),
+            }
+            for _, loss, _ in curves["cold"]
+        ],
         "curves": {
             name: [{"step": step, "loss": round(loss, 4), "weighted_f1": f1} for step, loss, f1 in curve]
             for name, curve in curves.items()
         },
     }
+
+
+def _first(curve: Sequence[tuple[int, float, float | None]], loss: float) -> int | None:
+    """The first validated step with that loss or a lower one."""
+    return next((step for step, found, _ in curve if found <= loss), None)
 
 
 def _curve(
@@ -141,14 +145,19 @@ def _curve(
 
 def lines(result: dict[str, Any]) -> str:
     """The result for people."""
-    said = [
-        f"seed {row['seed']}: validation loss {row['target_loss']:.3f} after {row['steps']['cold']} steps, "
-        f"with aligned projectors after {row['steps']['warm']} "
-        f"(aligned in {row['projector_cpu_s']:.0f} CPU-s; alone weighted F1 "
-        f"{row['projector_f1']['weighted_f1']:.3f})"
-        for row in result["rows"]
-    ]
-    return "\n".join([*said, f"fewer steps in {result['pairs_where_fewer']} of {result['pairs']} pairs"])
+    said = []
+    for row in result["rows"]:
+        score = row["projector_scores"]["weighted_f1"]
+        said.append(
+            f"seed {row['seed']}: aligned in {row['projector_cpu_s']:.0f} CPU-s, alone weighted F1 "
+            f"{score:.3f}"
+        )
+        said += [
+            f"  validation loss {each['loss']:.3f}: after {each['cold']} steps, with aligned projectors "
+            f"{'never' if each['warm'] is None else each['warm']}"
+            for each in row["reached"]
+        ]
+    return "\n".join(said)
 
 
 def main() -> None:
@@ -163,9 +172,14 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=50, help="of the stage")
     parser.add_argument("--every", type=int, default=5, help="steps from one validation to the next")
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--merge", type=Path, nargs="+", help="JSON files to join instead of measuring")
     chosen = parser.parse_args()
     config = replace(DemoConfig(), clips=chosen.clips)
-    result = measure(chosen.out, chosen.seeds, config, chosen.base, chosen.steps, chosen.every)
+    result = (
+        merged(chosen.merge)
+        if chosen.merge
+        else measure(chosen.out, chosen.seeds, config, chosen.base, chosen.steps, chosen.every)
+    )
     print(json.dumps(result, indent=1) if chosen.json else lines(result))
 
 
