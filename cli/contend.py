@@ -29,9 +29,6 @@ DEFAULTS = ServiceConfig()
 
 _OPTIONS = (
     click.option(
-        "--labels", default="", help="Asked of another system: a set, or LABEL,...  [default: what fits]"
-    ),
-    click.option(
         "--look", type=click.Choice(["video", "image", "audio"]), help="What another system is shown."
     ),
     click.option(
@@ -51,7 +48,6 @@ _OPTIONS = (
     ),
 )
 _NAMES = (
-    "labels",
     "look",
     "frames",
     "url",
@@ -103,7 +99,7 @@ def ask_contender(
         )
     folder = Path(out)
     contender = _contender(system, cache, loading, asking, folder)
-    labels = label_set(asking["labels"], clips)
+    labels = loading["labels"] or label_set("", clips)
     invalid = 0
     with AnswerFile(folder / ANSWERS) as file, speaker.meter(system) as meter:
         for event in ask_all(contender, clips, labels, file, frames=asking["frames"]):
@@ -150,7 +146,7 @@ def _contender(
 def _rights(named: str | None, cache: str) -> list[DataRights]:
     """What the user declares of the clips, and what the cache knows of the data whose features it holds."""
     from emo.cache import open_cache
-    from emo.rights import load_rights
+    from emo.corpora.declared import load_rights
 
     declared = [load_rights(named)] if named else []
     return [*declared, *(open_cache(cache).data if Path(cache).exists() else ())]

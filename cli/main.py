@@ -27,7 +27,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "extract": ("emo.cli.extract:extract", "Store features of clips in the cache."),
     "transcribe": ("emo.cli.transcribe:transcribe", "Write what is said in clips into their manifest."),
     "cache": ("emo.cli.cache:cache", "Look into a cache, verify it, move features in and out."),
-    "doctor": ("emo.cli.doctor:doctor", "Try what the cache's promises rest on, on your disk."),
+    "doctor": ("emo.cli.doctor:doctor", "Say what holds here: guards of decoding, weights, your disk."),
     "weights": ("emo.cli.weights:weights", "Fetch and convert encoder weights."),
     "llm": ("emo.cli.llm:llm", "Tools around the LLaMA stage."),
     "merr": ("emo.cli.merr:merr", "Build emotion-reasoning data from raw clips."),

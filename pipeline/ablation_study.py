@@ -21,8 +21,10 @@ from emo.config.hardware import HardwareConfig
 from emo.config.heads import HeadConfig
 from emo.config.llm import LlmConfig
 from emo.errors import ConfigError, Interrupted
+from emo.heads.loaded import arrays_for
+from emo.heads.models import head_reads
 from emo.heads.provenance import code_commit
-from emo.heads.runs import arrays_for, run_head
+from emo.heads.runs import run_head
 from emo.heads.splits import split_clips
 from emo.heads.trained import EpochMetrics
 from emo.llm.base import directory_digest, load_base
@@ -109,7 +111,10 @@ class HeadStudy:
             "system": "head",
             "config": cast(Json, asdict(replace(self._config, seed=seed))),
             "labels": list(self.labels),
-            **self._spaces.identity(cell.features, arrays_for(self._spaces.of(cell), self._config.arrays)),
+            **self._spaces.identity(
+                cell.features,
+                arrays_for(self._spaces.of(cell), self._config.arrays, head_reads(self._config.head)),
+            ),
         }
 
     def answers(self, cell: Cell, seed: int, folder: Path, on_step: OnStep) -> list[str | None]:
