@@ -161,10 +161,10 @@ def _cells(base: HeadConfig, settings: Sequence[str], sweeps: Sequence[str]) -> 
         sys.path.append(str(Path.cwd()))
     if mistakes := base.mistakes():
         raise ConfigError(*mistakes)
-    (only, *others) = grid(settings, base, option="--set")
-    if others:
-        raise ConfigError("--set gives one value. Give several with --sweep.")
-    return grid(sweeps, only.config)
+    if several := [setting for setting in settings if "," in setting]:
+        raise ConfigError(*(f"--set {one}: gives one value. Give several with --sweep." for one in several))
+    # together, as a setting may be an option of heads that only the sweep names
+    return grid([*settings, *sweeps], base, option="--sweep" if sweeps else "--set")
 
 
 def _ratings(manifest: Path, clips: Sequence[Clip], configs: Sequence[HeadConfig]) -> Ratings:

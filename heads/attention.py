@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from emo.heads.batches import FeatureBatch
+from emo.heads.blocks import whole
 from emo.heads.models import utterance
 from emo.heads.projectors import MLPProjector
 
@@ -30,7 +31,7 @@ class AttentionFusion(nn.Module):
         self, dims: Mapping[str, int], classes: int, *, width: float = 128, dropout: float = 0.3
     ) -> None:
         super().__init__()
-        size = int(width)
+        size = whole("width", width)
         self.projectors = nn.ModuleDict(
             {name: MLPProjector(dim, size, dropout) for name, dim in dims.items()}
         )

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from emo.heads.batches import FeatureBatch
-from emo.heads.blocks import FeatureEncoder
+from emo.heads.blocks import FeatureEncoder, whole
 from emo.heads.models import utterance
 
 TINY = 1e-8
@@ -39,7 +39,7 @@ class BilinearPooling(nn.Module):
         dropout: float = 0.3,
     ) -> None:
         super().__init__()
-        self.width, self.count = int(width), int(factors)
+        self.width, self.count = whole("width", width), whole("factors", factors)
         names = list(dims)
         self.pairs = list(combinations(names, 2)) if len(names) > 1 else [(names[0], "")]
         self.encoders = nn.ModuleDict(

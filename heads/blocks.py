@@ -51,9 +51,16 @@ def positions(count: int, width: int) -> Tensor:
     return table
 
 
+def whole(name: str, value: float) -> int:
+    """An option that counts something, as a whole number; ConfigError where it is none of 1 or more."""
+    if value < 1 or value != int(value):
+        raise ConfigError(f"{name} {value:g} is no whole number of 1 or more.")
+    return int(value)
+
+
 def heads_that_divide(width: int, heads: float) -> int:
     """`heads` as a whole number; ConfigError where `width` is no multiple of it."""
-    count = int(heads)
-    if count < 1 or width % count:
+    count = whole("heads", heads)
+    if width % count:
         raise ConfigError(f"width {width} is no multiple of {count} attention heads. Choose another width.")
     return count

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from emo.heads.batches import FeatureBatch
+from emo.heads.blocks import whole
 from emo.heads.models import utterance
 from emo.heads.projectors import LinearProjector
 
@@ -25,7 +26,7 @@ class ConcatMLP(nn.Module):
         self, dims: Mapping[str, int], classes: int, *, width: float = 128, dropout: float = 0.3
     ) -> None:
         super().__init__()
-        size = int(width)
+        size = whole("width", width)
         self.projectors = nn.ModuleDict({name: LinearProjector(dim, size) for name, dim in dims.items()})
         self.absent = nn.ParameterDict({name: nn.Parameter(torch.zeros(size)) for name in dims})
         self.classifier = nn.Sequential(

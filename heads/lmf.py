@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from emo.heads.batches import FeatureBatch
-from emo.heads.blocks import FeatureEncoder, with_one
+from emo.heads.blocks import FeatureEncoder, whole, with_one
 from emo.heads.models import utterance
 
 
@@ -34,7 +34,7 @@ class LowRankFusion(nn.Module):
         dropout: float = 0.3,
     ) -> None:
         super().__init__()
-        size, ranks = int(width), int(rank)
+        size, ranks = whole("width", width), whole("rank", rank)
         self.encoders = nn.ModuleDict(
             {name: FeatureEncoder(dim, size, dropout) for name, dim in dims.items()}
         )

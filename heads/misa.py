@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from emo.heads.batches import FeatureBatch
-from emo.heads.blocks import heads_that_divide
+from emo.heads.blocks import heads_that_divide, whole
 from emo.heads.models import utterance
 
 MOMENTS = 5
@@ -43,7 +43,7 @@ class MISA(nn.Module):
         reconstruction: float = 0.1,
     ) -> None:
         super().__init__()
-        size = int(width)
+        size = whole("width", width)
         self.weights = (similarity, difference, reconstruction)
         self.projections = nn.ModuleDict(
             {

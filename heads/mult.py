@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from emo.heads.batches import FeatureBatch
-from emo.heads.blocks import heads_that_divide, positions
+from emo.heads.blocks import heads_that_divide, positions, whole
 from emo.heads.models import sequence
 
 
@@ -67,13 +67,13 @@ class MulT(nn.Module):
         dropout: float = 0.2,
     ) -> None:
         super().__init__()
-        size, count = int(width), int(layers)
+        size, count = whole("width", width), whole("layers", layers)
         parts = heads_that_divide(size, heads)
         self.names = tuple(dims)
         self.wide = size * max(1, len(dims) - 1)
         self.convolutions = nn.ModuleDict(
             {
-                name: nn.Conv1d(dim, size, int(kernel), padding="same", bias=False)
+                name: nn.Conv1d(dim, size, whole("kernel", kernel), padding="same", bias=False)
                 for name, dim in dims.items()
             }
         )

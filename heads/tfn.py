@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from emo.errors import ConfigError
 from emo.heads.batches import FeatureBatch
-from emo.heads.blocks import FeatureEncoder, with_one
+from emo.heads.blocks import FeatureEncoder, whole, with_one
 from emo.heads.models import utterance
 
 MOST_PRODUCTS = 200_000  # (W + 1) ** M: inputs of the first layer behind the product
@@ -40,7 +40,8 @@ class TensorFusion(nn.Module):
         dropout: float = 0.3,
     ) -> None:
         super().__init__()
-        size, behind = int(width) or fitting_width(len(dims)), int(hidden)
+        size = whole("width", width) if width else fitting_width(len(dims))
+        behind = whole("hidden", hidden)
         terms = (size + 1) ** len(dims)
         if terms > MOST_PRODUCTS:
             raise ConfigError(

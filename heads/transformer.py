@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from emo.heads.batches import FeatureBatch
-from emo.heads.blocks import heads_that_divide, positions
+from emo.heads.blocks import heads_that_divide, positions, whole
 from emo.heads.models import sequence
 from emo.heads.projectors import LinearProjector
 
@@ -36,7 +36,7 @@ class TransformerFusion(nn.Module):
         dropout: float = 0.3,
     ) -> None:
         super().__init__()
-        size = int(width)
+        size = whole("width", width)
         self.projectors = nn.ModuleDict({name: LinearProjector(dim, size) for name, dim in dims.items()})
         self.kinds = nn.ParameterDict({name: nn.Parameter(0.02 * torch.randn(size)) for name in dims})
         self.class_token = nn.Parameter(0.02 * torch.randn(size))
@@ -44,7 +44,7 @@ class TransformerFusion(nn.Module):
             size, heads_that_divide(size, heads), 4 * size, dropout, batch_first=True, norm_first=True
         )
         self.encoder = nn.TransformerEncoder(
-            layer, int(layers), nn.LayerNorm(size), enable_nested_tensor=False
+            layer, whole("layers", layers), nn.LayerNorm(size), enable_nested_tensor=False
         )
         self.classifier = nn.Sequential(nn.Dropout(dropout), nn.Linear(size, classes))
 

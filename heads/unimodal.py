@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from emo.heads.batches import FeatureBatch
+from emo.heads.blocks import whole
 from emo.heads.models import utterance
 
 
@@ -27,7 +28,7 @@ class UnimodalMLP(nn.Module):
         self, dims: Mapping[str, int], classes: int, *, width: float = 128, dropout: float = 0.5
     ) -> None:
         super().__init__()
-        size = int(width)
+        size = whole("width", width)
         self.networks = nn.ModuleDict(
             {
                 name: nn.Sequential(

@@ -228,3 +228,16 @@ def test_a_head_says_what_it_reads_and_which_options_it_takes(wrong):
     assert head_reads(wrong + "Frames") == "frames" and head_reads(wrong + "Narrow") == "utterance"
     assert head_options("lmf") == ("width", "rank", "dropout")
     assert head_options(wrong + "Narrow") == ()
+
+
+@pytest.mark.parametrize("name", sorted(HEADS))
+@pytest.mark.parametrize("width", [-8, 2.5])
+def test_a_width_that_is_none_is_refused(name, width):
+    with pytest.raises(ConfigError, match=f"width {width} is no whole number of 1 or more"):
+        make_head(name, DIMS, 6, width=width)
+
+
+def test_counts_that_are_none_are_refused():
+    for name, option in (("lmf", "rank"), ("fbp", "factors"), ("mult", "layers"), ("transformer", "heads")):
+        with pytest.raises(ConfigError, match=f"{option} 0 is no whole number"):
+            make_head(name, DIMS, 6, **{option: 0})

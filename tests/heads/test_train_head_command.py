@@ -191,7 +191,9 @@ def test_a_head_of_your_own_trains_from_the_folder_you_are_in(place, monkeypatch
     [
         (["--folds", "2", "--sweep", "lr=1"], "--folds goes with neither"),
         (["--controls", "--sweep", "lr=1"], "--controls are of one head"),
-        (["--set", "lr=1,2"], "--set gives one value"),
+        (["--set", "lr=1,2"], "--set lr=1,2: gives one value"),
+        (["--set", "rank=2", "--sweep", "head=lmf,tfn"], "rank: neither a setting nor an option of .* 'tfn'"),
+        (["--seed", "-1"], "seed: -1 is out of range"),
         (["--vat", "-1"], "vat: -1 is out of range"),
         (["--head", "nowhere:Head"], "'nowhere:Head' cannot be imported"),
         (["--folds", "11"], "10 speakers, 10 of them apart .* do not make 11 folds"),

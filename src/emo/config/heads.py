@@ -83,6 +83,7 @@ class HeadConfig:
             "vat_radius": self.vat_radius > 0,
             "valence": self.valence >= 0,
             "val_share": 0 < self.val_share < 1,
+            "seed": 0 <= self.seed < 2**32,
         }
         wrong = [
             f"{name}: {getattr(self, name):g} is out of range." for name, fits in ranges.items() if not fits
