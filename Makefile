@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 ROOMS := cache cli corpora evaluation extractors heads llm merr pipeline
 
-.PHONY: demo test lint types check bench soak lock view tiny-encoders wheel clean
+.PHONY: demo test lint types check bench soak lock reference view tiny-encoders wheel clean
 
 demo: $(STAMP)  ## render clips, extract four features, train heads and the LLaMA stage, write demo/report.html
 	$(BIN)/emo demo --out demo
@@ -35,6 +35,9 @@ tiny-encoders: $(STAMP)  ## train the shipped tiny preset again, about an hour o
 lock:  ## compile constraints.in to constraints.txt (needs uv)
 	uv pip compile --python-version 3.11 --extra dev --extra asr --extra bench --extra dask --extra exchange --extra lowbit --extra opensmile --extra remote --extra services --extra tracking --extra viz --no-emit-index-url --no-annotate --no-header \
 		--strip-extras pyproject.toml -c constraints.in -o constraints.txt
+
+reference: $(STAMP)  ## docs/cli.md and the table of docs/encoders.md, from the program itself
+	$(BIN)/python -m emo.cli.reference
 
 view:  ## the installed shape of the package as links, for mypy and pyright
 	rm -rf build/view && mkdir -p build/view/emo

@@ -34,9 +34,11 @@ from emo.corpora.manifest import clips_in
 from emo.digests import StatCache
 from emo.pipeline.inputs import InputDigests
 from emo.pipeline.plan import make_plan
+from emo.views import AudioView
 
 SIZES = (30_000, 300_000, 1_000_000)
 MILLION = SIZES[-1]
+NEEDS = frozenset({AudioView()})  # so that the digest of a clip is that of its media and cut
 HOLDS = {
     f"open {SIZES[0]}": Hold(at_most=0.1),
     f"open {SIZES[1]}": Hold(at_most=0.6),
@@ -111,8 +113,8 @@ def main() -> None:
             folder = Path(name)
             manifest, path = write_manifest(folder, size, options.films), folder / "cache.zarr"
             clips, memory = clips_in(manifest)[0], folder / "digests.jsonl"
-            write_index(new_space(path, 8), InputDigests(clips, StatCache(memory)).of(frozenset()))
-            encoder: Any = SimpleNamespace(spec=spec_of(8), needs=frozenset())
+            write_index(new_space(path, 8), InputDigests(clips, StatCache(memory)).of(NEEDS))
+            encoder: Any = SimpleNamespace(spec=spec_of(8), needs=NEEDS)
             last = clips[-1].clip_id
             del clips
 

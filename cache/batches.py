@@ -7,7 +7,7 @@ only; tensors, devices and the order of clips are the caller's.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from queue import Queue
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -66,7 +66,7 @@ class Batches:
         for number in range(len(self._parts)):
             yield self._fill(number, buffer)
 
-    def ahead(self, buffers: int = BUFFERS) -> Iterator[Batch]:
+    def ahead(self, buffers: int = BUFFERS) -> Generator[Batch, None, None]:
         """As `here`, with a thread that reads ahead into a ring of buffers.
 
         An error of the thread is raised here, after the batches before it. The thread ends with the

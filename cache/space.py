@@ -7,7 +7,6 @@ is a snapshot: what others store later shows after `refresh`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
@@ -17,24 +16,22 @@ from emo.cache import canary
 from emo.cache.access import Access
 from emo.cache.batches import BATCH, Batches
 from emo.cache.buffers import aligned_empty
-from emo.cache.damage import DamagedFile
 from emo.cache.feature import Feature, RecordInfo
 from emo.cache.following import following
 from emo.cache.freshness import Compared, compared, missing_clips
 from emo.cache.geometry import Geometry
-from emo.cache.index import Index, load_index
+from emo.cache.index import Index
 from emo.cache.leases import Leases
 from emo.cache.news import News
 from emo.cache.paths import SpacePaths
-from emo.cache.publish import publish
 from emo.cache.reader import ArrayReader, Readers, RowReader
-from emo.cache.rows import Place
-from emo.cache.state import SpaceState, check_generation, check_members, load_state
+from emo.cache.snapshot import Snapshot
+from emo.cache.state import SpaceState
 from emo.cache.writer import SpaceWriter
 from emo.canonical import Json
 from emo.config.cache import DEFAULTS, Durability
-from emo.errors import CacheError, CacheMiss, ConfigError
-from emo.records import OK, Array, usable
+from emo.errors import CacheError, ConfigError
+from emo.records import Array
 from emo.spec import FeatureSpec
 
 
@@ -42,14 +39,9 @@ class Space(Mapping[str, Feature]):
     """The current usable records of one spec, by clip id, and the status of every other clip."""
 
     def __init__(self, paths: SpacePaths, access: Access, readers: Readers = ArrayReader) -> None:
-        self._open(paths, access, readers)
-
-    def _open(self, paths: SpacePaths, access: Access, readers: Readers) -> None:
-        self._paths, self._access, self._make_reader = paths, access, readers
-        self._state = load_state(paths)
-        self._index: Index | None = None
-        self._readers: dict[str, RowReader] = {}
-        self.spec: FeatureSpec = self._state.spec
+        self._paths, self._access = paths, access
+        self._snapshot = Snapshot(paths, access, readers)
+        self.spec: FeatureSpec = self._snapshot.state.spec
 
     @property
     def name(self) -> str:
@@ -64,7 +56,7 @@ class Space(Mapping[str, Feature]):
     @property
     def state(self) -> SpaceState:
         """The published snapshot that this space shows."""
-        return self._state
+        return self._snapshot.state
 
     @property
     def index(self) -> Index:
@@ -72,33 +64,21 @@ class Space(Mapping[str, Feature]):
 
         A writable space first publishes what killed writers left in their journals.
         """
-        if self._index is None:
-            if self._access.writable:
-                publish(self._paths)
-            index = load_index(self._paths)
-            try:
-                check_members(self._paths, index.state)
-            except DamagedFile:
-                check_generation(self._paths, index.state)
-                raise
-            self._index, self._state = index, index.state
-        return self._index
+        return self._snapshot.index
 
     def refresh(self) -> None:
         """Show what has been stored since this space was opened."""
-        state = load_state(self._paths)
-        # shards may be other files now: compacted, sealed, or made whole again by a writer
-        self._readers, self._index, self._state = {}, None, state
+        self._snapshot = self._snapshot.newer()
 
     def __repr__(self) -> str:
         return f"<Space {self.name} preset={self.spec.preset!r} arrays={list(self.spec.arrays)}>"
 
     def __getstate__(self) -> tuple[SpacePaths, Access, Readers]:
         """Another process opens the space for itself: descriptors do not travel."""
-        return self._paths, self._access, self._make_reader
+        return self._paths, self._access, self._snapshot.readers
 
     def __setstate__(self, state: tuple[SpacePaths, Access, Readers]) -> None:
-        self._open(*state)
+        Space.__init__(self, *state)
 
     def __hash__(self) -> int:
         return id(self)
@@ -109,7 +89,7 @@ class Space(Mapping[str, Feature]):
     @following
     def __iter__(self) -> Iterator[str]:
         status = self.index.column("status")
-        return (clip_id for clip_id, row in self.index.live() if self._usable(status[row]))
+        return (clip_id for clip_id, row in self.index.live() if self._snapshot.usable(status[row]))
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
@@ -117,15 +97,12 @@ class Space(Mapping[str, Feature]):
     @following
     def __contains__(self, clip_id: object) -> bool:
         row = self.index.current.get(clip_id) if isinstance(clip_id, str) else None
-        return row is not None and self._usable(self.index.column("status")[row])
-
-    def _usable(self, status: str) -> bool:
-        return usable(status, accept_degraded=self._access.accept_degraded)
+        return row is not None and self._snapshot.usable(self.index.column("status")[row])
 
     def __getitem__(self, clip_id: str) -> Feature:
         info = self.info(clip_id)
-        if info is None or not self._usable(info.status):
-            raise self._miss(clip_id, info)
+        if info is None or not self._snapshot.usable(info.status):
+            raise self._snapshot.miss(clip_id, info)
         return Feature(self, clip_id, info)
 
     @following
@@ -134,24 +111,7 @@ class Space(Mapping[str, Feature]):
 
         Where degraded records are accepted, one is shown as `ok`, with its own status as the reason.
         """
-        row = self.index.current.get(clip_id)
-        if row is None:
-            return None
-        info = self._info(clip_id, row)
-        if self._usable(info.status) and info.status != OK:
-            return replace(info, status=OK, reason=info.status)
-        return info
-
-    def _info(self, clip_id: str, row: int) -> RecordInfo:
-        index = self.index
-        rows = {array: int(index.column(f"{array}_rows")[row]) for array in self.spec.arrays}
-        return RecordInfo(
-            clip_id,
-            index.column("status")[row],
-            index.column("reason")[row],
-            index.column("input_sha256")[row].tobytes(),
-            {array: count for array, count in rows.items() if count},
-        )
+        return self._snapshot.info(clip_id)
 
     @following
     def infos(self) -> dict[str, RecordInfo]:
@@ -178,7 +138,7 @@ class Space(Mapping[str, Feature]):
 
         row = self.index.current.get(clip_id)
         if row is None:
-            raise self._miss(clip_id, None)
+            raise self._snapshot.miss(clip_id, None)
         return cast(dict[str, Json], json.loads(self.index.column("meta")[row]))
 
     @following
@@ -197,7 +157,7 @@ class Space(Mapping[str, Feature]):
         for any), or whose status says that there is nothing to encode. `retry_failed` asks again for
         those that failed.
         """
-        self._check_arrays(arrays)
+        self._snapshot.check_arrays(arrays)
         return missing_clips(self.index, wanted, arrays, retry_failed=retry_failed)
 
     def read(self, clip_id: str, array: str) -> Array:
@@ -211,10 +171,10 @@ class Space(Mapping[str, Feature]):
     @following
     def read_many(self, ids: Sequence[str], array: str) -> list[Array]:
         """`read` for many clips, in the order of `ids`; the kernel is told of all before the first."""
-        places = self._places(ids, array)
+        places = self._snapshot.places(ids, array)
         geometry = self.reader(array).geometry
         stored = [aligned_empty((place.rows, *geometry.row_shape), geometry.dtype) for place in places]
-        self._fill(ids, array, places, stored)
+        self._snapshot.fill(ids, array, places, stored)
         squeeze = self.spec.arrays[array].kind != "frames"
         return [geometry.widened(values[0] if squeeze else values) for values in stored]
 
@@ -222,7 +182,7 @@ class Space(Mapping[str, Feature]):
     def read_into(self, ids: Sequence[str], array: str, outs: Sequence[NDArray[Any]]) -> None:
         """`read_many` into buffers of the caller: each C-contiguous, of the stored dtype (bfloat16 as
         uint16) and (rows, ...) long, where tokens and utterance have one row."""
-        places = self._places(ids, array)
+        places = self._snapshot.places(ids, array)
         geometry = self.reader(array).geometry
         for clip_id, place, out in zip(ids, places, outs, strict=True):
             shape = (place.rows, *geometry.row_shape)
@@ -231,12 +191,12 @@ class Space(Mapping[str, Feature]):
                     f"the buffer for {array} of clip {clip_id!r} is {out.dtype} {out.shape}; "
                     f"it must be {geometry.dtype} {shape}, C-contiguous"
                 )
-        self._fill(ids, array, places, outs)
+        self._snapshot.fill(ids, array, places, outs)
 
     @following
     def stack(self, ids: Sequence[str], array: str) -> Array:
         """(B, ...) of the clips in order; ConfigError where they differ in length."""
-        places = self._places(ids, array)
+        places = self._snapshot.places(ids, array)
         geometry = self.reader(array).geometry
         rows = {place.rows for place in places}
         if len(rows) > 1:
@@ -245,7 +205,7 @@ class Space(Mapping[str, Feature]):
                 "Use read_many and pad."
             )
         stored = aligned_empty((len(ids), max(rows, default=1), *geometry.row_shape), geometry.dtype)
-        self._fill(ids, array, places, list(stored))
+        self._snapshot.fill(ids, array, places, list(stored))
         squeeze = self.spec.arrays[array].kind != "frames"
         return geometry.widened(stored[:, 0] if squeeze else stored)
 
@@ -261,68 +221,27 @@ class Space(Mapping[str, Feature]):
         Where the shard is dense these are the mapped bytes of the file, without a copy: fast where the
         file is in memory, slow where it is not, and zeros once the clip is forgotten.
         """
-        (place,) = self._places([clip_id], array)
+        (place,) = self._snapshot.places([clip_id], array)
         reader = self.reader(array)
         view = reader.view(place)
         if view is None:
             view = aligned_empty((place.rows, *reader.geometry.row_shape), reader.geometry.dtype)
-            self._fill([clip_id], array, [place], [view])
+            self._snapshot.fill([clip_id], array, [place], [view])
             view.flags.writeable = False
         return view if self.spec.arrays[array].kind == "frames" else view[0]
 
     @following
     def row_counts(self, ids: Sequence[str], array: str) -> NDArray[np.int64]:
         """(B,) rows of the clips in one array; CacheMiss where one has none."""
-        return np.array([place.rows for place in self._places(ids, array)], np.int64)
-
-    def _places(self, ids: Sequence[str], array: str) -> list[Place]:
-        self._check_arrays([array])
-        current = self.index.current
-        places = self.index.places(array, [current.get(clip_id, -1) for clip_id in ids]) if current else []
-        for number, clip_id in enumerate(ids):
-            if clip_id not in current or not places[number].rows:
-                raise self._miss(clip_id, self.info(clip_id), array)
-        return places
-
-    def _fill(
-        self, ids: Sequence[str], array: str, places: Sequence[Place], outs: Sequence[NDArray[Any]]
-    ) -> None:
-        reader = self.reader(array)
-        wrong = reader.read(places, outs)
-        if wrong is not None:
-            place = places[wrong]
-            raise reader.damage(
-                place,
-                f"rows {place.start} to {place.start + place.rows - 1}, {array} of clip {ids[wrong]!r} in "
-                f"{self.name}, do not match their checksum.",
-            )
+        return np.array([place.rows for place in self._snapshot.places(ids, array)], np.int64)
 
     def reader(self, array: str) -> RowReader:
         """The reader of one array's rows."""
-        if array not in self._readers:
-            geometry, check = self.geometry(array), self._access.check
-            self._readers[array] = self._make_reader(self._paths, array, geometry, check)
-        return self._readers[array]
+        return self._snapshot.reader(array)
 
     def geometry(self, array: str) -> Geometry:
         """Geometry of one array."""
-        return self._state.geometry(array)
-
-    def _check_arrays(self, arrays: Sequence[str]) -> None:
-        unknown = [array for array in arrays if array not in self.spec.arrays]
-        if unknown:
-            raise ConfigError(
-                f"{self.name} has no array {unknown[0]!r}; it has {', '.join(self.spec.arrays)}"
-            )
-
-    def _miss(self, clip_id: str, info: RecordInfo | None, array: str | None = None) -> CacheMiss:
-        encoder, what = self.spec.encoder, "features" if array is None else array
-        if info is None:
-            return CacheMiss(
-                f"{encoder} has no {what} for clip {clip_id!r}. Run: emo extract --encoder {encoder}"
-            )
-        why = f" ({info.reason})" if info.reason else ""
-        return CacheMiss(f"{encoder} has no {what} for clip {clip_id!r}: its status is {info.status}{why}.")
+        return self._snapshot.state.geometry(array)
 
     def writer(
         self,
@@ -344,7 +263,7 @@ class Space(Mapping[str, Feature]):
 
     def news(self) -> News:
         """What is stored in this space from its snapshot on, by this process or another."""
-        return News(self._paths, self._state)
+        return News(self._paths, self.state)
 
     def write_canary(self, arrays: Mapping[str, Array]) -> None:
         """Store the encoder's output on the canary clip; nothing where a canary is stored already."""
@@ -354,7 +273,7 @@ class Space(Mapping[str, Feature]):
 
     def read_canary(self) -> dict[str, Array] | None:
         """The stored output on the canary clip, float32 by array name; None where there is none."""
-        return canary.read_canary(self._paths, self._state)
+        return canary.read_canary(self._paths, self.state)
 
     def _check_writable(self) -> None:
         if not self._access.writable:

@@ -65,7 +65,10 @@ def open_cache(
     paths = CachePaths.at(path)
     if not paths.metadata.exists():
         if paths.root.is_dir() and any(paths.root.iterdir()):
-            raise FormatError(f"{paths.root} holds no feature cache: it has no {METADATA}.")
+            raise FormatError(
+                f"{paths.root} holds no feature cache: it has no {METADATA}. "
+                "Name the folder that emo extract --cache wrote."
+            )
         if mode == "r":
             raise CacheMiss(
                 f"there is no feature cache at {paths.root}. Run: emo extract --cache {paths.root}"

@@ -115,7 +115,9 @@ def checks(
         )
     paths = CachePaths.at(path)
     if not paths.root.is_dir():
-        raise CacheMiss(f"there is no feature cache at {paths.root}.")
+        raise CacheMiss(
+            f"there is no feature cache at {paths.root}. Name the folder that emo extract --cache wrote."
+        )
     refuse_no_cache(paths)
     names, problems = _space_names(paths)
     yield from problems

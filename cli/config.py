@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,42 @@ CACHE_FORMATS = {
     "export": ("h5", "npy", "safetensors", "parquet", "zarr", "mmsa"),
     "import": ("h5", "mertools", "emotion-llama", "npy", "safetensors", "mmsa", "csd", "exported"),
 }
+
+
+SETTINGS = "emo.settings"  # where click's context holds them
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """The workspace in force, the file that it was read from, and the keys that came with `--set`."""
+
+    workspace: Workspace
+    file: Path | None = None
+    set_keys: frozenset[str] = frozenset()
+
+    def source(self, key: str) -> str:
+        """Where a key's value comes from, in a word or two."""
+        if key in self.set_keys:
+            return "--set"
+        changed = getattr(self.workspace, key) != getattr(Workspace(), key)
+        return str(self.file) if changed else "default"
+
+
+def read_settings(file: Path | None, assignments: Sequence[str]) -> Settings:
+    """The workspace of `file`, or the defaults, with each `KEY=VALUE` of `assignments` put over it.
+
+    ConfigError with every mistake at once.
+    """
+    workspace = load_workspace(file) if file else Workspace()
+    changes: dict[str, Any] = {}
+    for assignment in assignments:
+        key, equals, value = assignment.partition("=")
+        if not equals:
+            raise ConfigError(f"--set {assignment}: takes KEY=VALUE, as in `--set seed=3`.")
+        changes |= parse(f"{key}: {value}", f"--set {assignment}")
+    merged = asdict(workspace) | changes
+    workspace = checked(Workspace, merged, "--set", unknown_keys(merged, Workspace, "--set"))
+    return Settings(workspace=workspace, file=file, set_keys=frozenset(changes))
 
 
 def load_workspace(path: Path) -> Workspace:
@@ -61,6 +99,17 @@ def default_map(workspace: Workspace, root: Path) -> dict[str, Any]:
             "labels": workspace.labels,
             "head": workspace.head,
             "out": str(runs / "head"),
+            "seed": workspace.seed,
+        },
+        "train-head projector": {
+            "cache": cache,
+            "manifest": clips,
+            "features": encoders,
+            "merr": merr,
+            "labels": workspace.labels,
+            "base": _base(workspace, root),
+            "recipe": workspace.recipe,
+            "out": str(runs / "projectors"),
             "seed": workspace.seed,
         },
         "train-llm": {

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,10 +10,8 @@ import click
 from emo.cli.cache_options import size
 from emo.cli.console import Meter, Voice, print_json, voice
 from emo.cli.extract_options import extract_options
-from emo.errors import ConfigError
 
 if TYPE_CHECKING:
-    from emo.config.extract import MediaLimits
     from emo.pipeline.plan import ExtractPlan
     from emo.pipeline.progress import ExtractProgress, ExtractResult
 
@@ -40,13 +35,11 @@ def extract(
     preset: str,
     layers: str,
     views: str,
-    faces: str,
     rights: str | None,
     shard: str,
     backend: str,
     scheduler: str,
-    strict_root: bool,
-    limits: tuple[str, ...],
+    media: dict[str, Any],
     as_json: bool,
     **settings: Any,
 ) -> None:
@@ -76,13 +69,12 @@ def extract(
             preset=preset,
             layers=_layers(layers),
             views=[name.strip() for name in views.split(",") if name.strip()],
-            faces=_face_settings(faces),
             rights=load_rights(rights) if rights else None,
             shard=Shard.parse(shard),
             scheduler=scheduler,
-            limits=media_limits(limits, Path(clips or ".") if strict_root else None),
             on_plan=lambda plan: shown.plan(plan, preset),
             on_progress=shown.progress,
+            **media,
             **settings,
         )
     for note in result.notes[shown.notes :]:
@@ -95,30 +87,11 @@ def extract(
         sys.exit(EXIT_PARTIAL)
 
 
-def media_limits(given: Sequence[str], root: Path | None) -> MediaLimits:
-    """The limits with the NAME=NUMBER of `given`; media only below `root`, or beside it if it is a file."""
-    from emo.config.extract import DEFAULTS
-
-    if wrong := [item for item in given if "=" not in item]:
-        raise ConfigError(*(f"--media-limit {item}: not NAME=NUMBER." for item in wrong))
-    limits = DEFAULTS.with_numbers(dict(item.split("=", 1) for item in given))
-    if root is None:
-        return limits
-    return replace(limits, root=(root if root.is_dir() else root.parent).absolute())
-
-
 def _layers(told: str) -> tuple[int, ...]:
     try:
         return tuple(int(layer) for layer in told.split(",") if layer.strip())
     except ValueError:
         raise click.UsageError(f"--layers takes numbers such as 6,9,12, not {told!r}.") from None
-
-
-def _face_settings(given: str) -> dict[str, str]:
-    items = [item.strip() for item in given.split(",") if item.strip()]
-    if wrong := [item for item in items if "=" not in item]:
-        raise ConfigError(*(f"--faces {item}: not NAME=VALUE, such as policy=active." for item in wrong))
-    return dict(item.split("=", 1) for item in items)
 
 
 class _Shown:

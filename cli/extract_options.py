@@ -1,10 +1,22 @@
-"""The options of `emo extract`, in groups: which features, where they go, what they run on, what is read."""
+"""The options of `emo extract`, in groups: which features, where they go, what they run on, what is read.
+
+What is read of a clip, and what reading may cost, is the same question for `emo predict`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
+
+from emo.errors import ConfigError
+
+if TYPE_CHECKING:
+    from emo.config.extract import MediaLimits
 
 FEATURES = [
     click.option(
@@ -25,19 +37,6 @@ FEATURES = [
         "--layers", default="", metavar="N[,N...]", help="Several layers, as frames@6, frames@9, ..."
     ),
     click.option("--views", default="", help="Augmented views for training too: noise@10dB,flip."),
-    click.option(
-        "--faces",
-        default="",
-        metavar="NAME=VALUE,...",
-        help="policy=largest|central|active|listener, sampling=onset-apex-offset:16, margin=, "
-        "alignment=openface, ...",
-    ),
-    click.option(
-        "--aligned-faces",
-        type=click.Path(),
-        metavar="DIR",
-        help="OpenFace's faces, one NAME.npy a media file.",
-    ),
 ]
 RUNNING = [
     click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N."),
@@ -78,7 +77,20 @@ STORING = [
     click.option("--replace-changed", is_flag=True, help="Go on where many stored ids now name other media."),
     click.option("--rehash", is_flag=True, help="Read media and weights again that look unchanged."),
 ]
-READING = [
+MEDIA = [
+    click.option(
+        "--faces",
+        default="",
+        metavar="NAME=VALUE,...",
+        help="policy=largest|central|active|listener, sampling=onset-apex-offset:16, margin=, "
+        "alignment=openface, ...",
+    ),
+    click.option(
+        "--aligned-faces",
+        type=click.Path(),
+        metavar="DIR",
+        help="OpenFace's faces, one NAME.npy a media file.",
+    ),
     click.option(
         "--strict-root", is_flag=True, help="Refuse media outside the folder of CLIPS, and links there."
     ),
@@ -93,7 +105,59 @@ READING = [
 
 
 def extract_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Every option of `emo extract`, in this order."""
-    for option in reversed([*FEATURES, *STORING, *RUNNING, *READING]):
+    """Every option of `emo extract`, in this order; those of `media_options` last."""
+    command = media_options(command)
+    for option in reversed([*FEATURES, *STORING, *RUNNING]):
         command = option(command)
     return command
+
+
+def media_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Which faces are looked at and what media may claim and cost: the command gets `clips` and, as `media`,
+    what `emo.pipeline.extract.extract` takes for them: faces, aligned_faces, limits."""
+
+    @wraps(command)
+    def gathered(
+        *args: Any,
+        clips: str | tuple[str, ...] | None,
+        faces: str,
+        aligned_faces: str | None,
+        strict_root: bool,
+        limits: tuple[str, ...],
+        **others: Any,
+    ) -> None:
+        places = clips if isinstance(clips, tuple) else (clips or ".",)
+        media = {
+            "faces": _face_settings(faces),
+            "aligned_faces": aligned_faces,
+            "limits": _media_limits(limits, _root(places) if strict_root else None),
+        }
+        command(*args, clips=clips, media=media, **others)
+
+    for option in reversed(MEDIA):
+        gathered = option(gathered)
+    return gathered
+
+
+def _root(places: Sequence[str]) -> Path:
+    """The one folder in or below which the clips lie; ConfigError where they name several."""
+    found = {(path if path.is_dir() else path.parent).absolute() for path in map(Path, places)}
+    if len(found) > 1:
+        raise ConfigError(f"--strict-root allows one folder; CLIPS are in {len(found)}. Name one of them.")
+    return found.pop()
+
+
+def _media_limits(given: Sequence[str], root: Path | None) -> MediaLimits:
+    """The limits with the NAME=NUMBER of `given`; media only below `root`."""
+    from emo.config.extract import DEFAULTS
+
+    if wrong := [item for item in given if "=" not in item]:
+        raise ConfigError(*(f"--media-limit {item}: takes NAME=NUMBER." for item in wrong))
+    return replace(DEFAULTS.with_numbers(dict(item.split("=", 1) for item in given)), root=root)
+
+
+def _face_settings(given: str) -> dict[str, str]:
+    items = [item.strip() for item in given.split(",") if item.strip()]
+    if wrong := [item for item in items if "=" not in item]:
+        raise ConfigError(*(f"--faces {item}: not NAME=VALUE, such as policy=active." for item in wrong))
+    return dict(item.split("=", 1) for item in items)

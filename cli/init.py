@@ -37,7 +37,7 @@ def init(folder: str, force: bool) -> None:
 
 def commented_yaml() -> str:
     """The workspace's defaults as YAML, each under the sentence that its field's docstring says."""
-    said = _field_docs()
+    said = field_docs()
     lines = [HEADER]
     plain = workspace.Workspace()
     for each in fields(workspace.Workspace):
@@ -46,7 +46,7 @@ def commented_yaml() -> str:
     return "\n".join(lines)
 
 
-def _field_docs() -> dict[str, str]:
+def field_docs() -> dict[str, str]:
     """The string under each field of Workspace: comments of the file and documentation are one text."""
     module = ast.parse(inspect.getsource(workspace))
     body = next(node.body for node in module.body if isinstance(node, ast.ClassDef))

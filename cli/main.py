@@ -21,6 +21,7 @@ from emo.cli.interrupts import signals_interrupt
 
 VERBS: dict[str, tuple[str, str]] = {
     "init": ("emo.cli.init:init", "Write a commented emo.yaml for this folder."),
+    "config": ("emo.cli.config_command:config", "Show the settings in force, and the schema of emo.yaml."),
     "demo": ("emo.cli.demo:demo", "Render clips, extract, train, answer, and write a report."),
     "corpus": ("emo.cli.corpus:corpus", "Read, fetch and compare data sets; make clips to try things on."),
     "extract": ("emo.cli.extract:extract", "Store features of clips in the cache."),
@@ -31,6 +32,10 @@ VERBS: dict[str, tuple[str, str]] = {
     "llm": ("emo.cli.llm:llm", "Tools around the LLaMA stage."),
     "merr": ("emo.cli.merr:merr", "Build emotion-reasoning data from raw clips."),
     "train-head": ("emo.cli.train_head:train_head", "Train a classifier head on cached features."),
+    "train-head projector": (
+        "emo.cli.train_projector:train_projector",
+        "Align features with the words of a LLaMA.",
+    ),
     "train-llm": ("emo.cli.train_llm:train_llm", "Train the LLaMA stage on cached features."),
     "predict": ("emo.cli.predict:predict", "Answer for clips: a label and its reasons."),
     "calibrate": ("emo.cli.calibrate:calibrate", "Fit a model's probabilities on validation clips."),
@@ -77,7 +82,9 @@ class LazyVerbs(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """As click does; an unknown verb is told with the nearest known one."""
+        """As click does; a verb may be two words, and an unknown one is told with the nearest known one."""
+        if " ".join(args[:2]) in VERBS and len(args) > 1:
+            args = [" ".join(args[:2]), *args[2:]]
         name = args[0]
         if name not in VERBS:
             near = get_close_matches(name, VERBS, n=1)
@@ -98,10 +105,15 @@ class LazyVerbs(click.Group):
 @click.option(
     "--config", type=click.Path(dir_okay=False), help="Workspace file.  [default: emo.yaml, if there]"
 )
+@click.option(
+    "--set", "assignments", multiple=True, metavar="KEY=VALUE", help="A setting for this call, over emo.yaml."
+)
 @click.option("-v", "--verbose", count=True, help="More words; twice for tracebacks.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress, no notes.")
 @click.pass_context
-def emo(ctx: click.Context, config: str | None, verbose: int, quiet: bool) -> None:
+def emo(
+    ctx: click.Context, config: str | None, assignments: tuple[str, ...], verbose: int, quiet: bool
+) -> None:
     """Emotion recognition and reasoning from clips of people, on features that are cached once.
 
     \b
@@ -112,10 +124,12 @@ def emo(ctx: click.Context, config: str | None, verbose: int, quiet: bool) -> No
 
     ctx.obj = Voice(verbose=verbose, quiet=quiet)
     path = Path(config) if config else Path("emo.yaml")
-    if config or path.exists():
-        from emo.cli.config import default_map, load_workspace
+    file = path if config or path.exists() else None
+    if file or assignments:
+        from emo.cli.config import SETTINGS, default_map, read_settings
 
-        ctx.default_map = default_map(load_workspace(path), path.parent)
+        settings = ctx.meta[SETTINGS] = read_settings(file, assignments)
+        ctx.default_map = default_map(settings.workspace, path.parent)
 
 
 def exit_code(error: BaseException) -> int:

@@ -29,6 +29,11 @@ _OPTIONS = (
         "--cache", type=click.Path(), default="features.zarr", show_default=True, help="The feature store."
     ),
     click.option("--base", help="Where the LLaMA is now.  [default: where it was in training]"),
+    click.option(
+        "--labels",
+        default="",
+        help="Another label set, for projectors: mer2023, merr, dfew or LABEL,LABEL...",
+    ),
     device_option(),
     dtype_option(),
     click.option("--force", is_flag=True, help="Accept another LLaMA, and features of another recipe."),
@@ -39,12 +44,21 @@ def model_options(command: Callable[..., None]) -> Callable[..., None]:
     """Add the options to a command, which gets `model`, `cache`, `force` and, as `loading`, the others."""
 
     @wraps(command)
-    def gathered(*args: Any, base: str | None, device: str, dtype: str, **others: Any) -> None:
-        command(*args, loading={"base": base, "device": device, "dtype": dtype}, **others)
+    def gathered(*args: Any, base: str | None, labels: str, device: str, dtype: str, **others: Any) -> None:
+        loading = {"base": base, "labels": labels_named(labels), "device": device, "dtype": dtype}
+        command(*args, loading=loading, **others)
 
     for option in reversed(_OPTIONS):
         gathered = option(gathered)
     return gathered
+
+
+def labels_named(name: str) -> tuple[str, ...]:
+    """The label set called `name`, or the labels it lists; none for ""."""
+    from emo.labels import LABEL_SETS
+
+    listed = tuple(label.strip() for label in name.split(",") if label.strip())
+    return LABEL_SETS.get(name, listed)
 
 
 def loaded(model: str, loading: dict[str, Any], *, force: bool, decoding: Decoding | None = None) -> System:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ import click
 
 from emo.cli.accept_option import DEGRADED, accept_option
 from emo.cli.console import SCHEMA_VERSION, Steps, quieten_transformers, voice
+from emo.cli.extract_options import media_options
 from emo.cli.model_options import loaded, model_options, note_unknown
 from emo.errors import ConfigError
 
@@ -21,10 +23,13 @@ if TYPE_CHECKING:
     from emo.pipeline.predict import Prepared
     from emo.pipeline.systems import LlamaSystem, System
 
+NEARLY = 0.85  # likeness from which on a name is taken for a mistyped one
+
 
 @click.command()
 @click.argument("clips", nargs=-1, required=True, type=click.Path())
 @model_options
+@media_options
 @accept_option()
 @click.option("--text", default="", help="What is said, for a single clip without a manifest.")
 @click.option("--no-reasons", is_flag=True, help="Labels only.")
@@ -55,6 +60,7 @@ def predict(
     force: bool,
     accept: str | None,
     loading: dict[str, Any],
+    media: dict[str, Any],
     text: str,
     no_reasons: bool,
     stream: bool,
@@ -99,6 +105,7 @@ def predict(
             force=force,
             accept_degraded=accept == DEGRADED,
             jobs=jobs,
+            **media,
             on_progress=lambda event: steps.show("extract", event.done, event.total, event.clip_id),
         )
         steps.close()
@@ -112,6 +119,7 @@ def predict(
             base=loading["base"],
             force=force,
             dtype=loading["dtype"],
+            **({"labels": list(loading["labels"])} if loading["labels"] else {}),
             abstain_below=abstain_below,
             reasons=not no_reasons,
             **decoding,
@@ -138,8 +146,14 @@ def predict(
 
 
 def _new_cache(cache: Path) -> str:
-    beside = sorted(str(path) for path in cache.parent.glob("*.zarr"))
-    others = f" Beside it: {', '.join(beside)}." if beside else ""
+    """What is said of a cache that will be made; ConfigError where its name is nearly that of another."""
+    beside = {path.stem: path for path in sorted(cache.parent.glob("*.zarr"))}
+    if near := get_close_matches(cache.stem, beside, n=1, cutoff=NEARLY):
+        raise ConfigError(
+            f"there is no cache at {cache}; did you mean {beside[near[0]]}? If a new one is meant, make it "
+            f"first: emo extract CLIPS --cache {cache}"
+        )
+    others = f" Beside it: {', '.join(map(str, beside.values()))}." if beside else ""
     return f"there is no cache at {cache}: the clips' features go into a new one.{others}"
 
 

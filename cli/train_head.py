@@ -11,15 +11,17 @@ from typing import TYPE_CHECKING
 import click
 
 from emo.cli.accept_option import DEGRADED, accept_option
-from emo.cli.console import Voice, print_json, voice
+from emo.cli.console import voice
 from emo.cli.leak_option import checked_run_data, leak_option
+from emo.cli.train_head_work import HeadWork
 from emo.config.heads import HeadConfig
 from emo.errors import ConfigError
 
 if TYPE_CHECKING:
     from emo.cache import FeatureCache, Space
     from emo.clip import Clip
-    from emo.heads.runs import HeadRun
+    from emo.heads.grid import Cell
+    from emo.heads.ratings import Ratings
 
 DEFAULTS = HeadConfig()
 
@@ -36,9 +38,7 @@ DEFAULTS = HeadConfig()
     help="Clips with labels, or their folder.",
 )
 @click.option("--features", default="hubert,mae,videomae,eva", show_default=True, help="NAME[,NAME...]")
-@click.option(
-    "--head", default=DEFAULTS.head, show_default=True, help="concat, attention or module:Class of your own."
-)
+@click.option("--head", default=DEFAULTS.head, show_default=True, help="See docs/heads.md, or module:Class.")
 @click.option("--labels", default="", help="mer2023, merr, dfew or LABEL,LABEL...  [default: what fits]")
 @click.option(
     "--array",
@@ -54,10 +54,25 @@ DEFAULTS = HeadConfig()
 @click.option("--epochs", type=click.IntRange(1), default=DEFAULTS.epochs, show_default=True, help="At most.")
 @accept_option()
 @click.option(
+    "--set", "settings", multiple=True, metavar="NAME=VALUE", help="Such as lr=1e-3 or width=64; repeatable."
+)
+@click.option(
+    "--sweep",
+    "sweeps",
+    multiple=True,
+    metavar="NAME=VALUE,VALUE",
+    help="Train every combination, choose on validation clips; repeatable.",
+)
+@click.option("--folds", type=int, default=0, help="Cross-validate by speaker instead, in so many folds.")
+@click.option("--valence", is_flag=True, help="Learn the manifest's valence as a second output.")
+@click.option("--soft-labels", is_flag=True, help="Learn the shares of the manifest's votes, not the label.")
+@click.option("--vat", type=float, default=0.0, help="Weight of virtual adversarial training.")
+@click.option(
     "--augment", is_flag=True, help="Train on the augmented views in the cache too; never scored on them."
 )
 @leak_option()
 @click.option("--controls", is_flag=True, help="Also train on each feature alone and on shuffled features.")
+@click.option("--dry-run", is_flag=True, help="Say what would be trained on what, and train nothing.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 @click.pass_context
 def train_head(
@@ -72,49 +87,107 @@ def train_head(
     seed: int,
     epochs: int,
     accept: str | None,
+    settings: tuple[str, ...],
+    sweeps: tuple[str, ...],
+    folds: int,
+    valence: bool,
+    soft_labels: bool,
+    vat: float,
     augment: bool,
     allow_leak: str,
     controls: bool,
+    dry_run: bool,
     as_json: bool,
 ) -> None:
     """Train a classifier head on cached features; the epoch is chosen on validation clips, never on test.
 
+    A sweep goes on where it was: run again, it trains only the cells that are not finished.
+
     \b
     emo train-head --manifest manifest.jsonl --features hubert,mae --out runs/head
-    emo train-head --manifest manifest.csv --head concat --controls --json
+    emo train-head --manifest manifest.csv --head lmf --set lr=1e-4 --controls --json
+    emo train-head --sweep head=attention,lmf,misa --sweep lr=1e-4,1e-3 --out runs/sweep
+    emo train-head --folds 5 --head mypackage.mymodule:MyHead
     """
     from emo.cache import open_cache
     from emo.corpora import clips_in
-    from emo.heads.runs import run_head, write_run
     from emo.run_data import write_run_data
 
-    speaker = voice(ctx)
-    config = replace(
-        DEFAULTS, head=head, seed=seed, epochs=epochs, arrays={**DEFAULTS.arrays, **_arrays(arrays)}
+    if folds and (sweeps or controls):
+        raise ConfigError("--folds goes with neither --sweep nor --controls. Leave one out.")
+    if sweeps and controls:
+        raise ConfigError("--controls are of one head. Train the chosen cell again with --controls.")
+    base = replace(
+        DEFAULTS,
+        head=head,
+        seed=seed,
+        epochs=epochs,
+        arrays=_arrays(arrays),
+        valence=float(valence),
+        soft_labels=soft_labels,
+        vat=vat,
     )
+    cells = _cells(base, settings, sweeps)
     clips, _ = clips_in(Path(manifest))
     store = open_cache(Path(cache), accept_degraded=accept == DEGRADED)
     spaces = spaces_named(store, features)
-    data = checked_run_data(speaker, manifest, clips, spaces, store, allowed=allow_leak)
-    with speaker.meter("train-head") as meter:
-        run = run_head(
-            clips,
-            spaces,
-            label_set(labels, clips),
-            config,
-            augmented=_augmented(store, spaces) if augment else {},
-            controls=controls,
-            on_epoch=lambda metrics: meter.update(
-                metrics.epoch, epochs, f"validation F1 {metrics.val_weighted_f1:.3f}"
-            ),
-        )
-    write_run(run, Path(out))
-    write_run_data(Path(out), data)
-    _note(speaker, run, out)
-    if as_json:
-        print_json({"out": out, **run.to_json()})
+    data = checked_run_data(
+        voice(ctx), manifest, clips, spaces, store, allowed=allow_leak, folds=_sides(clips, folds, base)
+    )
+    work = HeadWork(
+        speaker=voice(ctx),
+        cells=cells,
+        clips=clips,
+        spaces=spaces,
+        labels=label_set(labels, clips),
+        ratings=_ratings(Path(manifest), clips, [cell.config for cell in cells]),
+        augmented=_augmented(store, spaces) if augment else {},
+        data=data.data,
+        out=out,
+        as_json=as_json,
+    )
+    if dry_run:
+        work.say_what_it_takes(folds)
+        return
+    if folds:
+        work.fold(folds)
+    elif sweeps:
+        work.sweep()
     else:
-        _show(run)
+        work.train(controls=controls)
+    write_run_data(Path(out), data)
+
+
+def _sides(clips: Sequence[Clip], folds: int, config: HeadConfig) -> list[tuple[list[Clip], list[Clip]]]:
+    """What each fold is trained and tested on; nothing where there are no folds."""
+    from emo.heads.folds import split_folds
+
+    if not folds:
+        return []
+    return [([*one.train, *one.val], list(one.test)) for one in split_folds(clips, folds, config)]
+
+
+def _cells(base: HeadConfig, settings: Sequence[str], sweeps: Sequence[str]) -> list[Cell]:
+    """The heads to train: one, or those of the sweep. A head of the user's own may lie in this folder."""
+    from emo.heads.grid import grid
+
+    if ":" in base.head or any(":" in sweep for sweep in sweeps):
+        sys.path.append(str(Path.cwd()))
+    (only, *others) = grid(settings, base, option="--set")
+    if others:
+        raise ConfigError("--set gives one value. Give several with --sweep.")
+    return grid(sweeps, only.config)
+
+
+def _ratings(manifest: Path, clips: Sequence[Clip], configs: Sequence[HeadConfig]) -> Ratings:
+    """Valence and votes of the manifest, read only where a head is to learn them."""
+    from emo.corpora.ratings import read_ratings
+    from emo.heads.ratings import NO_RATINGS, Ratings
+
+    if not any(config.valence > 0 or config.soft_labels for config in configs):
+        return NO_RATINGS
+    valence, votes = read_ratings(manifest, clips)
+    return Ratings(valence=valence, votes=votes)
 
 
 def spaces_named(cache: FeatureCache, names: str) -> dict[str, Space]:
@@ -160,37 +233,3 @@ def _arrays(given: Sequence[str]) -> dict[str, str]:
             *(f"--array {item}: not NAME=ARRAY, such as hubert=frames:mean+std." for item in wrong)
         )
     return dict(item.split("=", 1) for item in given)
-
-
-def _note(speaker: Voice, run: HeadRun, out: str) -> None:
-    splits, trained = run.splits, run.trained
-    held_out = " (held-out speakers)" if splits.held_out else ""
-    speaker.note(
-        f"{len(splits.train)} train, {len(splits.val)} val{held_out}, {len(splits.test)} test clips; "
-        f"epoch {trained.best_epoch} of {len(trained.history)} kept; written to {out}"
-    )
-    if shared := splits.shared_speakers:
-        speaker.note(f"{len(shared)} speakers are in both train and test: this is no score of new people.")
-    for name, views in run.augmented.items():
-        speaker.note(f"{name}: training also drew from {', '.join(views)}")
-    if run.featureless:
-        speaker.note(f"{run.featureless} clips have none of the features; they are answered with the prior.")
-    if run.scored_split == "val":
-        speaker.note("no test split: the score is that of the validation clips that chose the epoch.")
-
-
-def _show(run: HeadRun) -> None:
-    from emo.evaluation.tables import HEADERS, result_rows, results_markdown
-
-    if not sys.stdout.isatty():
-        click.echo(results_markdown(run.results()), nl=False)
-        return
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table()
-    for index, header in enumerate(HEADERS):
-        table.add_column(header, justify="right" if index else "left")
-    for row in result_rows(run.results()):
-        table.add_row(*row)
-    Console().print(table)

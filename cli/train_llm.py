@@ -48,7 +48,8 @@ if TYPE_CHECKING:
 @accept_option()
 @click.option("--base", default="", help="LLaMA-family directory or hub id; emo llm tiny-base makes one.")
 @click.option("--init-from", type=click.Path(), help="Checkpoint to start from.  [default: the stage before]")
-@click.option("--force", is_flag=True, help="Begin with --init-from of another LLaMA or other features.")
+@click.option("--projectors", type=click.Path(), help="Folder of `emo train-head projector` to begin with.")
+@click.option("--force", is_flag=True, help="Begin with weights of another LLaMA or other features.")
 @click.option("--recipe", default="tiny", show_default=True, help="A recipe's name or a YAML file.")
 @click.option("--out", type=click.Path(file_okay=False), default="runs/llm", show_default=True)
 @click.option("--seed", type=int, default=0, show_default=True)
@@ -75,6 +76,7 @@ def train_llm(
     accept: str | None,
     base: str,
     init_from: str | None,
+    projectors: str | None,
     force: bool,
     recipe: str,
     out: str,
@@ -94,6 +96,7 @@ def train_llm(
 
     \b
     emo train-llm --manifest clips/manifest.jsonl --base tiny-base
+    emo train-llm --projectors runs/projectors --base tiny-base
     emo train-llm --recipe emotion-llama-readme --base models/llama-2-7b-chat
     emo train-llm --recipe mer2023-semi --list pseudo=pseudo_labels.txt --base models/llama-2-7b-chat
     """
@@ -112,12 +115,14 @@ def train_llm(
     from emo.cli.train_progress import first_steps, follow
     from emo.corpora import clips_in
     from emo.errors import ConfigError
+    from emo.heads.aligned import AlignedProjectors
     from emo.llm.base import NO_BASE
     from emo.llm.recipe import config_to_json, load_recipe
     from emo.llm.training.forecast import forecast
     from emo.llm.training.runs import Manner, chosen_stages, run_llm, stage_before
     from emo.llm.training.stopping import stop_signals
     from emo.llm.training.trackers import tracked
+    from emo.llm.warm_start import recipe_with
     from emo.pipeline.clip_lists import named_lists, refuse_missing_lists
     from emo.pipeline.merr_texts import read_texts, with_known_labels
     from emo.run_data import write_run_data
@@ -129,6 +134,8 @@ def train_llm(
         raise ConfigError(NO_BASE)
     quieten_transformers()
     whole = load_recipe(recipe)
+    if projectors:
+        whole = recipe_with(whole, AlignedProjectors.load(Path(projectors)), Path(projectors))
     config = chosen_stages(whole, stage)
     start = _start(init_from, stage_before(whole, stage), Path(out))
     named = named_lists(lists)
@@ -156,6 +163,7 @@ def train_llm(
             seed=seed,
             start=start,
             force=force,
+            projectors=Path(projectors) if projectors else None,
             hardware=hardware,
             manner=manner,
         )

@@ -15,13 +15,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields
 from difflib import get_close_matches
 from functools import cache
+from math import inf
 from pathlib import Path
 
 from emo.canonical import Json
-from emo.clip import Clip, normal_id
+from emo.clip import REGIONS, Clip, Region, normal_id
 from emo.errors import ConfigError
 
 COLUMNS: tuple[str, ...] = tuple(field.name for field in fields(Clip))
+_KNOWN = frozenset(COLUMNS)
 PATHS = ("path", "au_path", "faces_path")
 MANIFEST_NAMES = ("manifest.jsonl", "manifest.csv")
 VIDEO_SUFFIXES = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".flv", ".wmv", ".mpg", ".mpeg")
@@ -36,19 +38,20 @@ def read_manifest(path: Path, *, encoding: str = "utf-8") -> list[Clip]:
 
     Columns are the fields of Clip; `path` is needed, others may be missing or empty; columns that mean
     nothing here are passed over. Relative paths start at the manifest's folder. A row without `clip_id`
-    is named by its path, and `#1` and so on where it names a person. ConfigError lists the rows that are
-    wrong: ids that repeat, values that are no numbers, column names a letter off, bytes that are not in
-    `encoding`.
+    is named by its path, with `#left-half` where it names a region and `#1` where it names a person.
+    ConfigError lists the rows that are wrong: ids that repeat, values that are no numbers, column names a
+    letter off, bytes that are not in `encoding`.
     """
     clips: list[Clip] = []
     mistakes: list[str] = []
     first_row: dict[str, int] = {}
+    places = _Places(path.parent)
     for number, row in _rows(path, encoding):
         if isinstance(row, str):
             mistakes.append(f"{path}, row {number}: {row}")
             continue
         try:
-            clip = _clip(row, path.parent)
+            clip = _clip(row, places)
         except ConfigError as error:
             mistakes += [f"{path}, row {number}: {mistake}" for mistake in error.mistakes]
             continue
@@ -169,46 +172,46 @@ def _json_rows(text: str) -> Iterator[tuple[int, Mapping[str, Json] | str]]:
 
 
 def _csv_rows(path: Path, text: str) -> Iterator[tuple[int, Mapping[str, Json] | str]]:
-    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
-        for row in reader:
-            if None in row or None in row.values():
-                yield (
-                    reader.line_num,
-                    f"does not have the {len(reader.fieldnames or ())} cells of the header.",
-                )
-            else:
-                yield reader.line_num, dict(row)
+        header = next(reader, [])
+        for cells in reader:
+            if len(cells) == len(header):
+                yield reader.line_num, dict(zip(header, cells, strict=True))
+            elif cells:
+                yield reader.line_num, f"does not have the {len(header)} cells of the header."
     except csv.Error as error:
         raise ConfigError(f"{path}, row {reader.line_num}: not CSV ({error}).") from error
 
 
-def _clip(row: Mapping[str, Json], folder: Path) -> Clip:
+class _Places(dict[str, Path]):
+    """The file that a cell names, by the cell: made once, however many clips are cut from it."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self._folder = folder
+
+    def __missing__(self, cell: str) -> Path:
+        return self.setdefault(cell, self._folder / cell)
+
+
+def _clip(row: Mapping[str, Json], places: _Places) -> Clip:
     mistakes = list(_letters_off(tuple(row)))
-    values: dict[str, str] = {}
-    for name in COLUMNS:
-        value = row.get(name)
-        if isinstance(value, str):
-            values[name] = value.strip() if name != "text" else value
-        elif isinstance(value, int | float) and not isinstance(value, bool):
-            values[name] = str(value)
-        elif value is not None:
-            mistakes.append(f"{name} is {json.dumps(value)}, not text or a number.")
-    start, end = (_seconds(values.get(name), name, mistakes) for name in ("start", "end"))
+    values = _cells(row, mistakes)
+    start, end = _seconds(values, "start", mistakes), _seconds(values, "end", mistakes)
     if start is not None and end is not None and end <= start:
         mistakes.append(f"end {end} is not after start {start}.")
     person = _person(values.get("person"), mistakes)
-    path = values.get("path", "")
+    region = _region(values.get("region"), mistakes)
+    path, au_path, faces_path = values.get("path"), values.get("au_path"), values.get("faces_path")
     if not path:
         mistakes.append("path is missing. Name the media file.")
-    mistakes += [f"{name} has a zero character." for name in PATHS if "\0" in values.get(name, "")]
-    if mistakes:
+    if mistakes or not path:
         raise ConfigError(*mistakes)
-    au_path, faces_path = values.get("au_path"), values.get("faces_path")
     return Clip(
         clip_id=values.get("clip_id")
-        or Path(path).with_suffix("").as_posix() + (f"#{person}" * bool(person)),
-        path=folder / path,
+        or Path(path).with_suffix("").as_posix() + "".join(f"#{part}" for part in (region, person) if part),
+        path=places[path],
         start=start,
         end=end,
         text=values.get("text", ""),
@@ -217,10 +220,28 @@ def _clip(row: Mapping[str, Json], folder: Path) -> Clip:
         split=values.get("split") or None,
         dataset=values.get("dataset") or None,
         group=values.get("group") or None,
-        au_path=folder / au_path if au_path else None,
+        au_path=places[au_path] if au_path else None,
         person=person,
-        faces_path=folder / faces_path if faces_path else None,
+        faces_path=places[faces_path] if faces_path else None,
+        region=region,
     )
+
+
+def _cells(row: Mapping[str, Json], mistakes: list[str]) -> dict[str, str]:
+    """What stands in the columns that mean something, without the space around it."""
+    values: dict[str, str] = {}
+    for name, value in row.items():
+        if name not in _KNOWN:
+            continue
+        if isinstance(value, str):
+            values[name] = value.strip() if name != "text" else value
+            if "\0" in value and name in PATHS:
+                mistakes.append(f"{name} has a zero character.")
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            values[name] = str(value)
+        elif value is not None:
+            mistakes.append(f"{name} is {json.dumps(value)}, not text or a number.")
+    return values
 
 
 @cache  # rows of one manifest have few different sets of columns
@@ -242,14 +263,22 @@ def _person(value: str | None, mistakes: list[str]) -> int | None:
     return None
 
 
-def _seconds(value: str | None, name: str, mistakes: list[str]) -> float | None:
+def _region(value: str | None, mistakes: list[str]) -> Region | None:
+    found = next((region for region in REGIONS if region == value), None)
+    if value and found is None:
+        mistakes.append(f"region is {value!r}, not {' or '.join(REGIONS)}.")
+    return found
+
+
+def _seconds(values: Mapping[str, str], name: str, mistakes: list[str]) -> float | None:
+    value = values.get(name)
     if not value:
         return None
     try:
         seconds = float(value)
     except ValueError:
         seconds = -1.0
-    if 0 <= seconds < float("inf"):
+    if 0 <= seconds < inf:
         return seconds
     mistakes.append(f"{name} is {value!r}, not a number of seconds from 0 up.")
     return None

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from emo.clip import Clip
+from emo.clip import Clip, Region
 from emo.config.extract import MediaLimits
 from emo.errors import MediaError
 
@@ -46,8 +46,8 @@ class Media:
     """An open file: its first video and audio stream (None where there is none) and its time line.
 
     `origin` is the file's first timestamp; every other time counts from there. `cut` is the clip's own
-    stretch; `length` is what the header claims, or None. `tells_ends` marks files whose header tells at which
-    timestamp a stream ends instead of how long it is.
+    stretch and `region` its part of the pictures; `length` is what the header claims, or None. `tells_ends`
+    marks files whose header tells at which timestamp a stream ends instead of how long it is.
     """
 
     container: InputContainer
@@ -57,6 +57,7 @@ class Media:
     length: float | None
     cut: Span
     tells_ends: bool = False
+    region: Region | None = None
 
     @property
     def seconds(self) -> float | None:
@@ -212,6 +213,7 @@ def _describe(container: InputContainer, clip: Clip, length: float | None) -> Me
         length=length,
         cut=Span(start=start, end=end),
         tells_ends=tells_ends,
+        region=clip.region,
     )
 
 

@@ -123,7 +123,7 @@ class Pass:
                 self._said.clear()
             self.frames += 1
             for sink in self._pictures:
-                sink.feed(Picture(time, frame))
+                sink.feed(Picture(time, frame, self._media.region))
 
     def _behind_cut(self) -> bool:
         """Whether every wanted stream has been read beyond the cut's end."""

@@ -22,6 +22,7 @@ from emo.extractors.faces import faces_recipe
 from emo.extractors.inference import FrozenModel, pretrained, timm_model, to_numpy
 from emo.extractors.peak import PEAK_FACES
 from emo.extractors.pixels import CLIP_MEAN, CLIP_STD, normalise, squash
+from emo.extractors.running import USUAL, Running
 from emo.extractors.sources import TINY, Source
 from emo.extractors.weights import Weights, choose, find_weights
 from emo.records import Array
@@ -161,9 +162,7 @@ class Eva:
         side: int | None = None,
         kept: int = 0,
         dtype: str = "float16",
-        device: str = "auto",
-        precision: str = "float32",
-        compiled: bool = False,
+        running: Running = USUAL,
     ) -> None:
         choose("eva", PRESETS, preset)
         chosen = PRESETS[preset]
@@ -177,13 +176,7 @@ class Eva:
             layout = replace(layout, tokens=1 + _checked(kept, self._grid))
         self._view = FrameView(choice=frame or chosen.choice)
         self._ln_vision: LnVision = ln_vision or chosen.ln_vision
-        self._model = FrozenModel(
-            lambda: _load(found),
-            device=device,
-            precision=precision,
-            compiled=compiled,
-            small=found.folder is None,
-        )
+        self._model = FrozenModel(lambda: _load(found), running, small=found.folder is None)
         self.needs = frozenset({self._view})
         self.spec = FeatureSpec(
             encoder="eva",
@@ -191,7 +184,7 @@ class Eva:
             recipe=self._recipe(),
             recipe_version=RECIPE_VERSION,
             arrays={"tokens": replace(layout, dtype=dtype)},
-            precision=precision,
+            precision=running.precision,
             preset=found.preset,
             licence=found.licence,
         )

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emo.canonical import Json
-from emo.errors import CheckpointError, ConfigError
-from emo.extractors.running import PRECISIONS
+from emo.errors import CheckpointError
+from emo.extractors.running import Running
 
 if TYPE_CHECKING:
     import torch
@@ -24,28 +24,17 @@ if TYPE_CHECKING:
 
 
 class FrozenModel:
-    """A model that `load` makes when it is first needed, on `device` (`auto`: CUDA where there is one).
+    """A model that `load` makes when it is first needed, on what `running` says.
 
-    `compiled` runs it through torch.compile, which takes minutes once and moves the last bits.
     A `small` model runs in one thread: on layers this narrow more threads only wait for each other, at
     ten times the processor time.
     """
 
-    def __init__(
-        self,
-        load: Callable[[], nn.Module],
-        *,
-        device: str = "auto",
-        precision: str = "float32",
-        compiled: bool = False,
-        small: bool = False,
-    ) -> None:
-        if precision not in PRECISIONS:
-            raise ConfigError(f"Unknown precision {precision!r}. Known: {', '.join(PRECISIONS)}.")
+    def __init__(self, load: Callable[[], nn.Module], running: Running, *, small: bool = False) -> None:
         self._load = load
-        self._device = device
-        self._precision = precision
-        self._compiled = compiled
+        self._device = running.device
+        self._precision = running.precision
+        self._compiled = running.compiled
         self._small = small
         self._model: nn.Module | None = None
 

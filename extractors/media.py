@@ -73,7 +73,7 @@ def _read(scene: Scene, views: Collection[MediaView]) -> ReadViews:
         reading.read()
     for view, request in (visuals | sounds).items():
         kind: Kind = "audio" if isinstance(view, AudioView) else "video"
-        found[view] = _outcome(request, reading, kind, media.seconds)
+        found[view] = _outcome(request, reading, kind, media)
     return found
 
 
@@ -94,12 +94,14 @@ def _visual(view: FacesView | FrameView | MomentView, scene: Scene) -> VisualReq
 
 
 def _outcome(
-    request: Sound | VisualRequest, reading: Pass, kind: Kind, seconds: float | None
+    request: Sound | VisualRequest, reading: Pass, kind: Kind, media: Media
 ) -> ViewData | ViewProblem:
     degraded = reading.degraded(kind)
     if kind == "video" and not reading.frames:
         return ViewProblem(status="failed:no_frames", reason="no frame of this cut could be decoded")
     try:
-        return replace(request.view(degraded), media_seconds=seconds)
+        view = request.view(degraded)
     except MediaError as error:
         return ViewProblem(status=error.status, reason=error.reason)
+    region = {"region": media.region} if kind == "video" and media.region is not None else {}
+    return replace(view, media_seconds=media.seconds, meta={**view.meta, **region})

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from emo.canonical import Json, sha256_json
 from emo.digests import sha256_file
 from emo.errors import ConfigError
+from emo.extractors.running import USUAL, Running
 from emo.extractors.sources import Source
 from emo.extractors.weights import choose
 from emo.records import Array
@@ -45,6 +46,7 @@ _SOURCE = Source(
         source="https://github.com/audeering/opensmile-python/blob/main/LICENSE",
     ),
     paper="doi 10.1109/TAFFC.2015.2457417",
+    library="opensmile",
     note="The library has no weights to fetch. Install it with: pip install 'emo-toolkit[opensmile]'",
 )
 PRESETS: dict[str, OpenSmilePreset] = {
@@ -63,10 +65,10 @@ class OpenSmile:
     presets: ClassVar[Mapping[str, OpenSmilePreset]] = PRESETS
     variants: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 
-    def __init__(self, preset: str = "base", *, device: str = "auto", precision: str = "float32") -> None:
+    def __init__(self, preset: str = "base", *, running: Running = USUAL) -> None:
         choose("opensmile", PRESETS, preset)
-        if precision != "float32":
-            raise ConfigError(f"opensmile computes in float32, not in {precision}.")
+        if running.precision != "float32":
+            raise ConfigError(f"opensmile computes in float32, not in {running.precision}.")
         self._extractors: tuple[Any, Any] | None = None
         self._view = AudioView(rate=16_000)
         self.needs = frozenset({self._view})

@@ -1,4 +1,5 @@
-"""Decoded frames: kept as the decoder gave them, turned upright and to RGB only when looked at.
+"""Decoded frames: kept as the decoder gave them; turned upright, cut to the clip's region and made RGB only
+when looked at.
 
 A kept frame costs its YUV bytes, so sixteen 1080p frames are 50 MB. Knows no faces and no views.
 """
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from emo.clip import Region
 from emo.extractors.detector import detection_size
 
 if TYPE_CHECKING:
@@ -20,28 +22,39 @@ SAME_MOMENT = 1e-6  # seconds: a tie between two frames goes to the earlier, wha
 
 
 class Picture:
-    """One frame of a clip and its time in seconds from the file's first timestamp."""
+    """One frame of a clip, or the half of it that the clip is of; its time is in seconds from the file's
+    first timestamp. The middle column of an odd width belongs to neither half."""
 
-    def __init__(self, time: float, frame: VideoFrame) -> None:
+    def __init__(self, time: float, frame: VideoFrame, region: Region | None = None) -> None:
         self.time = time
         self._frame = frame
+        self._region = region
 
     @property
     def size(self) -> tuple[int, int]:
-        """Width and height as it is seen, rotation applied."""
+        """Width and height as it is seen: rotation applied, of the region alone."""
+        width, height = self._whole
+        return (width, height) if self._region is None else (max(1, width // 2), height)
+
+    @property
+    def _whole(self) -> tuple[int, int]:
         upright = self._frame.rotation % 180 == 0
         width, height = self._frame.width, self._frame.height
         return (width, height) if upright else (height, width)
 
     def rgb(self) -> NDArray[np.uint8]:
         """(H, W, 3) uint8, upright, in full size; swscale as OpenCV's VideoCapture sets it."""
-        return self._convert(self._frame.width, self._frame.height, "BICUBIC")
+        return self._convert(self.size, "BICUBIC")
 
     def small(self) -> NDArray[np.uint8]:
         """(h, w, 3) uint8, upright, in the size in which faces are looked for."""
-        return self._convert(*detection_size(self._frame.width, self._frame.height), "AREA")
+        return self._convert(detection_size(*self.size), "AREA")
 
-    def _convert(self, width: int, height: int, interpolation: str) -> NDArray[np.uint8]:
+    def _convert(self, size: tuple[int, int], interpolation: str) -> NDArray[np.uint8]:
+        """The picture in `size` (width, height): the whole frame is scaled, turned and the region cut out."""
+        width, height = round(self._whole[0] * size[0] / self.size[0]), size[1]
+        if self._frame.rotation % 180:
+            width, height = height, width
         converted = self._frame.reformat(
             width=width,
             height=height,
@@ -50,8 +63,9 @@ class Picture:
             threads=1,
         )
         pixels = np.asarray(converted.to_ndarray(), dtype=np.uint8)
-        quarter_turns = round(self._frame.rotation / 90) % 4
-        return np.ascontiguousarray(np.rot90(pixels, quarter_turns))
+        upright = np.rot90(pixels, round(self._frame.rotation / 90) % 4)
+        part = upright[:, -size[0] :] if self._region == "right-half" else upright[:, : size[0]]
+        return np.ascontiguousarray(part)
 
 
 class NearestPictures:

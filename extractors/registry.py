@@ -15,8 +15,9 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
-from emo.errors import ConfigError
+from emo.errors import ConfigError, hint
 from emo.extractors.names import hub_name, label, layers_variant, split_name, stored_name, wanted
+from emo.extractors.running import Precision, Running
 from emo.extractors.sources import Source
 from emo.views import Encoder
 
@@ -53,7 +54,7 @@ def encoder_class(name: str, weights: str | os.PathLike[str] | None = None) -> t
     table = known_encoders()
     if name not in table:
         raise ConfigError(
-            f"Unknown encoder {name!r}. Known: {', '.join(sorted(table))}, hf:OWNER/NAME, timm:NAME."
+            f"Unknown encoder {name!r}; {hint(name, sorted(table))} Also: hf:OWNER/NAME, timm:NAME."
         )
     module, attribute = table[name].split(":")
     found: type[Any] = getattr(import_module(module), attribute)
@@ -65,26 +66,42 @@ def known_encoders() -> Mapping[str, str]:
     return {point.name: point.value for point in entry_points(group=GROUP)} | ENCODERS
 
 
-def make_encoder(name: str, preset: str = "tiny", *, layers: Sequence[int] = (), **options: Any) -> Encoder:
+def make_encoder(
+    name: str,
+    preset: str = "tiny",
+    *,
+    layers: Sequence[int] = (),
+    device: str = "auto",
+    precision: Precision = "float32",
+    compiled: bool = False,
+    **options: Any,
+) -> Encoder:
     """An encoder by name (`hubert`, `hubert@merbench`, `hf:owner/name`), ready to encode.
 
     Weights are loaded by its first `encode`. `preset` holds where the name names none; `layers` asks for one
-    feature a layer. `options` are those of the encoder's class, such as `weights` (a folder) or `device`.
-    Raises ConfigError for an unknown name, preset or variant, CheckpointError where weights are missing.
+    feature a layer. `device`, `precision` and `compiled` are those of `Running`; an encoder of another
+    package that takes no `running` runs as it pleases, in float32. `options` are those of the encoder's
+    class, such as `weights` (a folder). Raises ConfigError for an unknown name, preset or variant and for
+    what the encoder does not take, CheckpointError where weights are missing.
     """
     encoder, choice = split_name(name)
     made_by = encoder_class(encoder, options.get("weights"))
-    chosen = wanted(encoder, choice, preset, _presets(made_by), getattr(made_by, "variants", {}))
+    chosen = wanted(encoder, choice, preset, presets_of(made_by), getattr(made_by, "variants", {}))
     several = tuple(layers) or chosen.options.get("layers", ())
     told = dict(chosen.options) | options
     variants = chosen.variants
+    takes = inspect.signature(made_by).parameters
+    if "running" in takes:
+        told["running"] = Running(device, precision, compiled)
+    elif precision != "float32":
+        raise ConfigError(f"{encoder} computes in float32, not in {precision}.")
     if several:
-        if "layers" not in inspect.signature(made_by).parameters:
-            raise ConfigError(f"{encoder} has no layers to choose from.")
+        if "layers" not in takes:
+            raise ConfigError(f"{encoder} has no layers to choose from. Leave --layers out.")
         told["layers"] = several
         if "layers" not in chosen.options:
             variants = (*variants, layers_variant(several))
-    if alien := told.keys() - inspect.signature(made_by).parameters:
+    if alien := told.keys() - takes:
         raise ConfigError(f"{encoder} takes no {' and no '.join(sorted(alien))}.")
     made: Encoder = made_by(chosen.preset, **told)
     if variants:
@@ -96,7 +113,7 @@ def preset_source(name: str, preset: str) -> Source:
     """Where the weights of an encoder's preset come from; ConfigError where there is no such preset."""
     encoder, choice = split_name(name)
     made_by = encoder_class(encoder)
-    presets = _presets(made_by)
+    presets = presets_of(made_by)
     chosen = wanted(encoder, choice, preset, presets, getattr(made_by, "variants", {})).preset
     if chosen not in presets:
         raise ConfigError(f"{name} has no preset {chosen!r}. It has: {', '.join(presets)}.")
@@ -108,12 +125,17 @@ def preset_source(name: str, preset: str) -> Source:
     return source
 
 
+def variants_of(name: str) -> list[str]:
+    """What may stand behind the @ of an encoder beside a preset; ConfigError for an unknown name."""
+    return list(getattr(encoder_class(name), "variants", {}))
+
+
 def trained_on_aligned(encoder: Encoder) -> bool:
     """Whether an encoder's weights were trained on aligned faces; what stands in for them was not."""
     name = encoder.spec.encoder
     if name not in known_encoders():
         return False
-    chosen = _presets(encoder_class(name)).get(encoder.spec.preset.partition("+")[0])
+    chosen = presets_of(encoder_class(name)).get(encoder.spec.preset.partition("+")[0])
     return chosen is not None and chosen.source.aligned
 
 
@@ -122,10 +144,11 @@ def weights_of(name: str, preset: str) -> tuple[str, str]:
     encoder, choice = split_name(name)
     made_by = encoder_class(encoder)
     variants = getattr(made_by, "variants", {})
-    return stored_name(encoder), wanted(encoder, choice, preset, _presets(made_by), variants).preset
+    return stored_name(encoder), wanted(encoder, choice, preset, presets_of(made_by), variants).preset
 
 
-def _presets(made_by: type[Any]) -> Mapping[str, Any]:
+def presets_of(made_by: type[Any]) -> Mapping[str, Any]:
+    """The presets of an encoder class by name, of its family where it has one."""
     family = getattr(made_by, "family", made_by)
     found: Mapping[str, Any] = getattr(family, "presets", {})
     return found

@@ -8,27 +8,33 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Literal, cast, get_args
 
 from emo.errors import ConfigError
 
 Precision = Literal["float32", "bfloat16", "float16"]
-PRECISIONS = ("float32", "bfloat16", "float16")
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 DRIVER = Path("/proc/driver/nvidia/version")
 
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """`device` is `cpu`, `cuda` or `cuda:N`; the precision is part of a feature's fingerprint."""
+    """What every encoder is told of where and how it runs; ConfigError for a precision that is none.
 
-    device: str = "cpu"
+    `device` is `cpu`, `cuda`, `cuda:N` or `auto`: CUDA where there is one. `precision` is part of a feature's
+    fingerprint. `compiled` goes through torch.compile, which takes minutes once and moves the last bits.
+    """
+
+    device: str = "auto"
     precision: Precision = "float32"
     compiled: bool = False
 
-    def options(self) -> dict[str, Any]:
-        """What an encoder's class is told: what differs from what it does by itself."""
-        told: dict[str, Any] = {"device": self.device, "precision": self.precision}
-        return told | {"compiled": True} if self.compiled else told
+    def __post_init__(self) -> None:
+        if self.precision not in PRECISIONS:
+            raise ConfigError(f"precision {self.precision!r} is none of {', '.join(PRECISIONS)}.")
+
+
+USUAL = Running()
 
 
 def running_on(device: str = "auto", precision: str = "auto", *, compiled: bool = False) -> Running:

@@ -21,7 +21,8 @@ class Source:
     projectors trained on the original. A `revision` that is not a commit is resolved when fetched; what
     identifies weights in a FeatureSpec is always the digest of their bytes. `random` is the config of a
     model whose weights are random, made by emo. `also` names further files that decide values, such as a
-    tokenizer's. `aligned` marks weights that were trained on faces which OpenFace aligned and cut.
+    tokenizer's. `library` is the package that holds the weights, where it is not emo. `aligned` marks weights
+    that were trained on faces which OpenFace aligned and cut.
     """
 
     repo: str = ""
@@ -32,6 +33,7 @@ class Source:
     substitute: Source | None = None
     random: Mapping[str, Json] | None = None
     also: tuple[str, ...] = ()
+    library: str = ""
     aligned: bool = False
 
     @property

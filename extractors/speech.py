@@ -21,6 +21,7 @@ from emo.extractors import layers as hidden
 from emo.extractors import tiny, waveform
 from emo.extractors.inference import FrozenModel, pretrained, to_numpy
 from emo.extractors.random_weights import fill
+from emo.extractors.running import USUAL, Running
 from emo.extractors.sources import Source
 from emo.extractors.waveform import frame_count, receptive_field, zero_mean_unit_variance
 from emo.extractors.weights import Weights, choose, find_weights
@@ -95,9 +96,7 @@ class SpeechEncoder:
         layer: int | None = None,
         layers: Sequence[int] = (),
         merbench: bool = False,
-        device: str = "auto",
-        precision: str = "float32",
-        compiled: bool = False,
+        running: Running = USUAL,
     ) -> None:
         family = self.family
         choose(family.name, family.presets, preset)
@@ -116,13 +115,7 @@ class SpeechEncoder:
         told = found.preprocessor.get("do_normalize", True)
         self._normalise = bool(told) if chosen.normalise is None else chosen.normalise
         self._view = AudioView(rate=16_000)
-        self._model = FrozenModel(
-            lambda: load(family, found),
-            device=device,
-            precision=precision,
-            compiled=compiled,
-            small=found.folder is None,
-        )
+        self._model = FrozenModel(lambda: load(family, found), running, small=found.folder is None)
         self.needs = frozenset({self._view})
         self.spec = FeatureSpec(
             encoder=family.name,
@@ -130,7 +123,7 @@ class SpeechEncoder:
             recipe=self._recipe(),
             recipe_version=RECIPE_VERSION,
             arrays=hidden.frame_layouts(cast(int, found.config["hidden_size"]), self._parts),
-            precision=precision,
+            precision=running.precision,
             preset=found.preset,
             licence=found.licence,
         )

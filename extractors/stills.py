@@ -1,7 +1,7 @@
-"""Encoders that look at each face of a clip by itself: what MAE, CLIP, DINOv2 and timm's models share. Each
-is a StillFamily in a file of its own.
+"""Encoders that look at each face of a clip by itself, or at one whole frame: what MAE, CLIP, DINOv2 and
+timm's models share. Each is a StillFamily in a file of its own.
 
-Knows face views, no files, no store.
+Knows views of pictures, no files, no store.
 """
 
 from __future__ import annotations
@@ -18,12 +18,13 @@ from emo.errors import ConfigError
 from emo.extractors import layers as hidden
 from emo.extractors.faces import faces_recipe
 from emo.extractors.inference import FrozenModel, to_numpy
-from emo.extractors.pixels import IMAGENET_MEAN, IMAGENET_STD, Triple, normalise
+from emo.extractors.pixels import IMAGENET_MEAN, IMAGENET_STD, Triple, normalise, squash
+from emo.extractors.running import USUAL, Running
 from emo.extractors.sources import Source
 from emo.extractors.weights import Weights, choose, find_weights
 from emo.records import Array
 from emo.spec import FeatureSpec
-from emo.views import FacesView, Views
+from emo.views import FacesView, FrameView, Views
 
 if TYPE_CHECKING:
     import torch
@@ -39,6 +40,7 @@ VARIANTS: dict[str, Mapping[str, Any]] = {
     **{f"every{step}": {"every": step} for step in range(2, 11)},
     "class": {"pooling": "class"},
     "mean": {"pooling": "mean"},
+    "scene": {"scene": True},
 }
 
 
@@ -94,8 +96,10 @@ def pooled(tokens: torch.Tensor, pooling: Pooling, prefix: int) -> torch.Tensor:
 class StillEncoder:
     """Faces (F, size, size, 3) to `frames` (F, D), one a face, and `utterance` (D,), their mean.
 
-    `every` n looks at every n-th of all the clip's faces; `layers` gives one feature a layer, as `frames@6`.
-    Making one raises CheckpointError where weights are missing, ConfigError for what the model has not.
+    `every` n looks at every n-th of all the clip's faces; `scene` at the whole middle frame instead, squashed
+    to a square of the faces' size, as EVA is shown it: F is 1 then. `layers` gives one feature a layer, as
+    `frames@6`. Making one raises CheckpointError where weights are missing, ConfigError for what the model
+    has not.
     """
 
     family: ClassVar[StillFamily]
@@ -109,31 +113,27 @@ class StillEncoder:
         pooling: Pooling | None = None,
         faces: FacesView | None = None,
         every: int = 0,
+        scene: bool = False,
         layers: Sequence[int] = (),
-        device: str = "auto",
-        precision: str = "float32",
-        compiled: bool = False,
+        running: Running = USUAL,
     ) -> None:
         family = self.family
         choose(family.name, family.presets, preset)
         chosen = family.presets[preset]
         found = find_weights(family.name, preset, chosen.source, weights)
+        if scene and (faces or every):
+            raise ConfigError(f"{family.name}@scene looks at a whole frame: there are no faces to choose.")
         self._every = every
-        self._faces = faces or chosen.faces
-        if every:
-            self._faces = replace(self._faces, sampling="all", box="tracked", detect=0)
+        self._side = chosen.faces.size
+        self._view: FacesView | FrameView = FrameView() if scene else faces or chosen.faces
+        if every and isinstance(self._view, FacesView):
+            self._view = replace(self._view, sampling="all", box="tracked", detect=0)
         self._pooling: Pooling = pooling or chosen.pooling
         self._mean, self._std = _pixel_statistics(found, chosen)
         shape = family.shape(found.config)
         self._parts = self._chosen(shape, layers)
-        self._model = FrozenModel(
-            lambda: family.load(found),
-            device=device,
-            precision=precision,
-            compiled=compiled,
-            small=found.folder is None,
-        )
-        self.needs = frozenset({self._faces})
+        self._model = FrozenModel(lambda: family.load(found), running, small=found.folder is None)
+        self.needs = frozenset({self._view})
         self.spec = FeatureSpec(
             encoder=family.name,
             weights=found.digests,
@@ -142,7 +142,7 @@ class StillEncoder:
             arrays=hidden.frame_layouts(
                 shape.projected if self._pooling == "projected" else shape.dim, self._parts
             ),
-            precision=precision,
+            precision=running.precision,
             preset=found.preset,
             licence=found.licence,
         )
@@ -159,11 +159,10 @@ class StillEncoder:
 
     def _recipe(self) -> dict[str, Json]:
         recipe: dict[str, Json] = {
-            **faces_recipe(self._faces),
+            **self._shown(),
             "pooling": self._pooling,
             "mean": list(self._mean),
             "std": list(self._std),
-            "utterance": "mean over faces",
         }
         if self._every:
             recipe["every"] = self._every
@@ -171,13 +170,25 @@ class StillEncoder:
             recipe["layers"] = [layer for (layer,) in self._parts.values()]
         return recipe
 
+    def _shown(self) -> dict[str, Json]:
+        if isinstance(self._view, FacesView):
+            return {**faces_recipe(self._view), "utterance": "mean over faces"}
+        resize = "PIL bicubic, squashed to a square"
+        return {"frame": self._view.choice, "side": self._side, "resize": resize, "utterance": "the frame's"}
+
+    def _pictures(self, views: Views) -> Array:
+        """What the model is shown of a clip, (F, side, side, 3)."""
+        seen = views[self._view].array
+        if isinstance(self._view, FrameView):
+            return squash(seen, self._side)[None]
+        return seen[:: self._every or 1]
+
     def encode(self, batch: Sequence[Views]) -> list[dict[str, Array]]:
         """`frames` (F, D) and `utterance` (D,) of each clip and layer, float32."""
         results: list[dict[str, Array]] = []
         with self._model.running() as model:
             for views in batch:
-                faces = views[self._faces].array[:: self._every or 1]
-                pixels = normalise(faces, self._mean, self._std)
+                pixels = normalise(self._pictures(views), self._mean, self._std)
                 seen = [
                     self._features(model, self._model.tensor(pixels[at : at + MOST_FACES]))
                     for at in range(0, len(pixels), MOST_FACES)
@@ -199,8 +210,8 @@ class StillEncoder:
         return [to_numpy(one) for one in found]
 
     def times(self, views: Views) -> dict[str, Json]:
-        """The moments of the faces that are looked at."""
-        moments = views[self._faces].times[:: self._every or 1].tolist()
+        """The moments of the pictures that are looked at."""
+        moments = views[self._view].times[:: self._every or 1].tolist()
         return {f"frames{ending}": {"times": moments} for ending in self._parts}
 
 

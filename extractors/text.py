@@ -18,11 +18,12 @@ from emo.canonical import Json
 from emo.errors import CheckpointError
 from emo.extractors import layers as hidden
 from emo.extractors.inference import FrozenModel, pretrained, to_numpy
-from emo.extractors.random_weights import fill
+from emo.extractors.random_weights import fill, random_source
+from emo.extractors.running import USUAL, Running
 from emo.extractors.sources import Source
 from emo.extractors.weights import Weights, choose, find_weights
 from emo.records import Array
-from emo.spec import FeatureSpec
+from emo.spec import FeatureSpec, Licence
 from emo.views import TextView, Views
 
 if TYPE_CHECKING:
@@ -32,6 +33,14 @@ if TYPE_CHECKING:
 RECIPE_VERSION = 1
 TOKENIZER = "tokenizer.json"
 MOST_TOKENS = 4096  # in a batch, padding included
+TINY_CONFIG: dict[str, Json] = {
+    "vocab_size": 260,
+    "hidden_size": 64,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "intermediate_size": 128,
+    "max_position_embeddings": 512,
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,9 +77,7 @@ class TextEncoder:
         *,
         weights: str | os.PathLike[str] | None = None,
         layers: Sequence[int] = (),
-        device: str = "auto",
-        precision: str = "float32",
-        compiled: bool = False,
+        running: Running = USUAL,
     ) -> None:
         family = self.family
         choose(family.name, family.presets, preset)
@@ -80,13 +87,7 @@ class TextEncoder:
         self._longest = cast(int, found.config["max_position_embeddings"]) - family.kept
         self._view = TextView()
         self._tokenizer: Tokenizer | None = None
-        self._model = FrozenModel(
-            lambda: _load(family, found),
-            device=device,
-            precision=precision,
-            compiled=compiled,
-            small=found.folder is None,
-        )
+        self._model = FrozenModel(lambda: _load(family, found), running, small=found.folder is None)
         self.needs = frozenset({self._view})
         self.spec = FeatureSpec(
             encoder=family.name,
@@ -99,7 +100,7 @@ class TextEncoder:
             },
             recipe_version=RECIPE_VERSION,
             arrays=hidden.frame_layouts(cast(int, found.config["hidden_size"]), self._parts),
-            precision=precision,
+            precision=running.precision,
             preset=found.preset,
             licence=found.licence,
         )
@@ -154,6 +155,21 @@ class TextEncoder:
             ]
         own = [np.array(piece.special_tokens_mask) == 0 for piece in pieces]
         return [[part[row][kept] for part in states] for row, kept in enumerate(own)]
+
+
+def of_the_hub(
+    stem: str, licence: str, paper: str, *, tiny: Mapping[str, Json] | None = None
+) -> dict[str, TextPreset]:
+    """The presets `base` and `large`, the hub's repositories `stem-base` and `stem-large`, and `tiny` with
+    random weights; `tiny` says how its configuration differs from TINY_CONFIG."""
+
+    def preset(size: str) -> TextPreset:
+        repo = f"{stem}-{size}"
+        held = Licence(name=licence, source=f"https://huggingface.co/{repo}")
+        return TextPreset(source=Source(repo=repo, licence=held, paper=paper, also=(TOKENIZER,)))
+
+    random = TextPreset(source=random_source({**TINY_CONFIG, **(tiny or {})}))
+    return {"base": preset("base"), "large": preset("large"), "tiny": random}
 
 
 def _tokenizer(found: Weights) -> Tokenizer:

@@ -20,6 +20,7 @@ from emo.extractors.faces import faces_recipe
 from emo.extractors.inference import FrozenModel, pretrained, to_numpy
 from emo.extractors.mae import TINY_FACES
 from emo.extractors.pixels import IMAGENET_MEAN, IMAGENET_STD, Triple, normalise
+from emo.extractors.running import USUAL, Running
 from emo.extractors.sources import TINY, Source
 from emo.extractors.weights import choose, find_weights
 from emo.records import Array
@@ -133,9 +134,7 @@ class VideoMae:
         faces: FacesView | None = None,
         windows: bool = False,
         layers: Sequence[int] = (),
-        device: str = "auto",
-        precision: str = "float32",
-        compiled: bool = False,
+        running: Running = USUAL,
     ) -> None:
         choose("videomae", PRESETS, preset)
         chosen = PRESETS[preset]
@@ -149,13 +148,7 @@ class VideoMae:
         self._tubelets = self._length // cast(int, found.config["tubelet_size"])
         depth = cast(int, found.config["num_hidden_layers"])
         self._parts = hidden.several(layers, depth, "videomae") if layers else hidden.last(-1)
-        self._model = FrozenModel(
-            lambda: _load(found.folder),
-            device=device,
-            precision=precision,
-            compiled=compiled,
-            small=found.folder is None,
-        )
+        self._model = FrozenModel(lambda: _load(found.folder), running, small=found.folder is None)
         self.needs = frozenset({self._faces})
         self.spec = FeatureSpec(
             encoder="videomae",
@@ -163,7 +156,7 @@ class VideoMae:
             recipe=self._recipe(),
             recipe_version=RECIPE_VERSION,
             arrays=hidden.frame_layouts(cast(int, found.config["hidden_size"]), self._parts),
-            precision=precision,
+            precision=running.precision,
             preset=found.preset,
             licence=found.licence,
         )

@@ -19,6 +19,7 @@ from emo.canonical import Json
 from emo.extractors import layers as hidden
 from emo.extractors.inference import FrozenModel, pretrained, to_numpy
 from emo.extractors.random_weights import fill, random_source
+from emo.extractors.running import USUAL, Running
 from emo.extractors.sources import Source
 from emo.extractors.weights import Weights, choose, find_weights
 from emo.records import Array
@@ -136,9 +137,7 @@ class Whisper:
         *,
         weights: str | os.PathLike[str] | None = None,
         layers: Sequence[int] = (),
-        device: str = "auto",
-        precision: str = "float32",
-        compiled: bool = False,
+        running: Running = USUAL,
     ) -> None:
         name = self.family.name
         choose(name, self.family.presets, preset)
@@ -148,13 +147,7 @@ class Whisper:
         self._window = FRAME * cast(int, found.config["max_source_positions"])
         self._parts = hidden.several(layers, depth, name) if layers else hidden.last(-1)
         self._view = AudioView(rate=16_000)
-        self._model = FrozenModel(
-            lambda: _load(found),
-            device=device,
-            precision=precision,
-            compiled=compiled,
-            small=found.folder is None,
-        )
+        self._model = FrozenModel(lambda: _load(found), running, small=found.folder is None)
         self.needs = frozenset({self._view})
         self.spec = FeatureSpec(
             encoder=name,
@@ -170,7 +163,7 @@ class Whisper:
             },
             recipe_version=RECIPE_VERSION,
             arrays=hidden.frame_layouts(cast(int, found.config["d_model"]), self._parts),
-            precision=precision,
+            precision=running.precision,
             preset=found.preset,
             licence=found.licence,
         )

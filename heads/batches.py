@@ -32,14 +32,16 @@ class FeatureBatch:
 
     `values[name]` is float, (B, D) for utterance-level or (B, N, D) for tokens; `masks[name]` is bool (B,),
     False where the clip lacks the feature. What stands in `values` under a False mask means nothing and is
-    never read. `sources` says by which recipe each feature was made; empty for batches made by hand.
-    ConfigError where names or lengths disagree.
+    never read; neither is what stands after the first `lengths[name]` (B,) tokens of a clip, where a feature
+    differs in length from clip to clip. `sources` says by which recipe each feature was made; empty for
+    batches made by hand. ConfigError where names or lengths disagree.
     """
 
     clip_ids: tuple[str, ...]
     values: dict[str, Tensor]
     masks: dict[str, Tensor]
     sources: Mapping[str, Source] = field(default_factory=dict)
+    lengths: Mapping[str, Tensor] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.values.keys() != self.masks.keys():
@@ -68,7 +70,22 @@ class FeatureBatch:
     def present(self, name: str) -> Tensor:
         """Values of `name` with zeros written over what is absent, so that no NaN leaks into a gradient."""
         value, mask = self.values[name], self.masks[name]
-        return torch.where(mask.view(-1, *[1] * (value.dim() - 1)), value, value.new_zeros(()))
+        kept = self.token_mask(name).unsqueeze(-1) if value.dim() == 3 else mask.unsqueeze(1)
+        return torch.where(kept, value, value.new_zeros(()))
+
+    def token_mask(self, name: str) -> Tensor:
+        """Which tokens of `name` are there, bool (B, N); a vector a clip counts as one token."""
+        value, mask = self.values[name], self.masks[name]
+        count = value.shape[1] if value.dim() == 3 else 1
+        lengths = self.lengths.get(name)
+        if lengths is None:
+            return mask.unsqueeze(1).expand(-1, count)
+        return mask.unsqueeze(1) & (torch.arange(count, device=mask.device) < lengths.unsqueeze(1))
+
+    def rows(self, name: str) -> Tensor:
+        """Every vector of `name` that is there, (rows, D): one a clip, or one a token."""
+        value = self.values[name]
+        return value[self.token_mask(name)] if value.dim() == 3 else value[self.masks[name]]
 
     def take(self, rows: Sequence[int] | Tensor) -> FeatureBatch:
         """The clips at `rows`, in that order."""
@@ -85,6 +102,7 @@ class FeatureBatch:
             {name: self.values[name] for name in names},
             {name: self.masks[name] for name in names},
             {name: self.sources[name] for name in names if name in self.sources},
+            {name: self.lengths[name] for name in names if name in self.lengths},
         )
 
     def with_values(self, values: dict[str, Tensor]) -> FeatureBatch:
@@ -107,6 +125,7 @@ class FeatureBatch:
             {name: change(tensor) for name, tensor in self.values.items()},
             {name: change(tensor) for name, tensor in self.masks.items()},
             self.sources,
+            {name: change(tensor) for name, tensor in self.lengths.items()},
         )
 
 
@@ -147,7 +166,7 @@ def sample_views(
     `augmented` are of the same clips, each with some of the features; where one lacks a clip the plain
     feature stays. Masks are the batch's own. `generator` lives on the CPU.
     """
-    values = dict(batch.values)
+    values, lengths = dict(batch.values), dict(batch.lengths)
     for name in batch.names:
         versions = [one for one in augmented if name in one.values]
         if not versions:
@@ -157,4 +176,6 @@ def sample_views(
             taken = (draw == number).to(values[name].device) & version.masks[name]
             shape = (-1, *[1] * (values[name].dim() - 1))
             values[name] = torch.where(taken.view(shape), version.values[name], values[name])
-    return batch.with_values(values)
+            if name in lengths:
+                lengths[name] = torch.where(taken, version.lengths[name], lengths[name])
+    return replace(batch, values=values, lengths=lengths)

@@ -1,7 +1,8 @@
 """Cached arrays to torch: the one place where features leave the cache for training.
 
 Knows what it asks of a feature space and nothing of encoders, labels or files. Whole sets of utterance-level
-features fit memory and are loaded at once; token sets too large for that go through `FeatureDataset`.
+features fit memory and are loaded at once; token sets too large for that go through `FeatureDataset`, and
+single arrays of any length through `emo.heads.ring`.
 
 Axes: B batch, T feature frames, N tokens, D feature dim.
 """
@@ -19,7 +20,7 @@ from torch.utils.data import Dataset
 
 from emo.errors import CacheMiss, ConfigError
 from emo.heads.batches import FeatureBatch, Source
-from emo.heads.pooling import pool
+from emo.heads.pooling import bins_of, pool
 from emo.records import Array, usable
 from emo.spec import FeatureSpec
 
@@ -59,20 +60,25 @@ def load_features(
     """Features of the clips, in their order: (B, D) for utterance-level and pooled, (B, N, D) for tokens.
 
     `arrays[name]` is an array of the space ("utterance", "tokens"), or one with a pooling of its rows
-    ("frames:mean+std"); "utterance" where `arrays` does not say. A clip whose record has no usable features
-    gets mask False. A clip that was never extracted is a CacheMiss, or mask False too where `missing_ok`.
+    ("frames:mean+std", "frames:bins16"); "utterance" where `arrays` does not say. A clip whose record has
+    no usable features gets mask False. A clip that was never extracted is a CacheMiss, or mask False too
+    where `missing_ok`.
     ConfigError for an array the space lacks or that must be pooled first.
     """
     values: dict[str, Tensor] = {}
     masks: dict[str, Tensor] = {}
     sources: dict[str, Source] = {}
+    lengths: dict[str, Tensor] = {}
     for name, space in spaces.items():
         array = arrays.get(name, "utterance")
         present = _present(name, space, clip_ids, accept_degraded, missing_ok)
-        values[name] = torch.from_numpy(_values(name, space, clip_ids, present, array))
+        rows, counts = _values(name, space, clip_ids, present, array)
+        values[name] = torch.from_numpy(rows)
+        if bins_of(array.partition(":")[2]):
+            lengths[name] = torch.from_numpy(counts)
         masks[name] = torch.from_numpy(present)
         sources[name] = Source(space.spec, array)
-    return FeatureBatch(tuple(clip_ids), values, masks, sources)
+    return FeatureBatch(tuple(clip_ids), values, masks, sources, lengths)
 
 
 def features_present(
@@ -115,29 +121,41 @@ def _present(
 
 def _values(
     name: str, space: FeatureSpace, clip_ids: Sequence[str], present: NDArray[np.bool_], array: str
-) -> NDArray[np.float32]:
-    """(B, ...) float32; rows of absent clips are NaN, so that a reader of them is found out."""
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """(B, ...) float32, and how many rows of each clip are there, (B,).
+
+    What is absent is NaN, so that a reader of it is found out.
+    """
     stored, _, pooling = array.partition(":")
     shape = _row_shape(name, space.spec, stored, pooling)
     values = np.full((len(clip_ids), *shape), np.nan, dtype=np.float32)
+    counts = np.zeros(len(clip_ids), dtype=np.int64)
     rows = np.flatnonzero(present)
     for start in range(0, len(rows), CHUNK_CLIPS):
         chunk = rows[start : start + CHUNK_CLIPS]
         read = space.read_many([clip_ids[row] for row in chunk], stored)
         for row, one in zip(chunk, read, strict=True):
-            values[row] = pool(one, pooling) if pooling else one
-    return values
+            pooled = pool(one, pooling) if pooling else one
+            counts[row] = len(pooled)
+            if bins_of(pooling):
+                values[row, : len(pooled)] = pooled
+            else:
+                values[row] = pooled
+    return values, counts
 
 
 def _row_shape(name: str, spec: FeatureSpec, stored: str, pooling: str) -> tuple[int, ...]:
     layout = spec.arrays.get(stored)
     if layout is None:
         raise ConfigError(f"{name} stores {', '.join(spec.arrays)}, not {stored!r}. Name one of those.")
+    if bins := bins_of(pooling):
+        return (bins, layout.dim)
     if pooling:
         return (layout.dim * len(pooling.split("+")),)
     if layout.kind == "frames":
         raise ConfigError(
-            f"{name}: {stored} differ in length from clip to clip. Name a pooling, such as {stored}:mean+std."
+            f"{name}: {stored} differ in length from clip to clip. Name a pooling, such as "
+            f"{stored}:mean+std, or {stored}:bins16 for a head that reads frames."
         )
     return (layout.tokens, layout.dim) if layout.kind == "tokens" else (layout.dim,)
 

@@ -31,8 +31,8 @@ class Standardiser:
         ConfigError where a feature is present in no clip: there is nothing to learn from it.
         """
         mean, scale = {}, {}
-        for name, value in batch.values.items():
-            rows = value[batch.masks[name]].reshape(-1, value.shape[-1]).double().cpu()
+        for name in batch.names:
+            rows = batch.rows(name).double().cpu()
             if not len(rows):
                 raise ConfigError(
                     f"{name}: none of the {len(batch)} training clips has usable features. "

@@ -9,7 +9,7 @@ Axes: B batch, K classes.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from emo.config.heads import HeadConfig
-from emo.errors import CheckpointError, StaleCache
+from emo.errors import CheckpointError, ConfigError
 from emo.heads.batches import FeatureBatch, Source
+from emo.heads.fitting import refuse_other_features
 from emo.heads.models import HEADS, make_head
 from emo.heads.standardise import Standardiser
 from emo.spec import FeatureSpec
@@ -32,12 +33,16 @@ WEIGHTS, CARD = "head.safetensors", "head.json"
 
 @dataclass(frozen=True, slots=True)
 class EpochMetrics:
-    """One epoch of training: mean loss over the training clips, loss and weighted F1 on validation."""
+    """One epoch of training: mean loss over the training clips, loss and weighted F1 on validation.
+
+    `val_mse` is the squared error of the valence, where that is trained.
+    """
 
     epoch: int
     train_loss: float
     val_loss: float
     val_weighted_f1: float
+    val_mse: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -54,16 +59,31 @@ class TrainedHead:
     best_epoch: int = 0
     commit: str | None = None
 
-    @torch.no_grad()
+    @property
+    def kept(self) -> EpochMetrics:
+        """The epoch whose weights these are."""
+        return self.history[self.best_epoch - 1]
+
     def logits(self, batch: FeatureBatch, *, force: bool = False) -> Tensor:
         """(B, K) on the CPU. StaleCache where the features were made by another recipe, unless `force`."""
+        return self._outputs(batch, force=force)[:, : len(self.labels)]
+
+    def valences(self, batch: FeatureBatch, *, force: bool = False) -> list[float]:
+        """Valence of each clip; ConfigError where the head was trained without. StaleCache as `logits`."""
+        if not self.config.valence > 0:
+            raise ConfigError("the head was trained without a valence. Train it with --valence.")
+        return self._outputs(batch, force=force)[:, -1].tolist()
+
+    @torch.no_grad()
+    def _outputs(self, batch: FeatureBatch, *, force: bool) -> Tensor:
+        """(B, K), or (B, K + 1) with the valence last."""
         known = batch.only(tuple(self.dims))
         if not force:
-            self._refuse_other_recipes(known)
+            refuse_other_features(self.sources, known.sources, whole=True)
         device = next((parameter.device for parameter in self.model.parameters()), torch.device("cpu"))
         self.model.eval()
-        logits: Tensor = self.model(self.standardiser(known.to(device)))
-        return logits.float().cpu()
+        outputs: Tensor = self.model(self.standardiser(known.to(device)))
+        return outputs.float().cpu()
 
     def probabilities(self, batch: FeatureBatch, *, force: bool = False) -> Tensor:
         """(B, K), rows sum to 1. StaleCache as `logits`."""
@@ -72,22 +92,6 @@ class TrainedHead:
     def predict(self, batch: FeatureBatch, *, force: bool = False) -> list[str]:
         """The likeliest label of each clip. StaleCache as `logits`."""
         return [self.labels[index] for index in self.logits(batch, force=force).argmax(dim=1).tolist()]
-
-    def _refuse_other_recipes(self, batch: FeatureBatch) -> None:
-        for name, trained in self.sources.items():
-            given = batch.sources.get(name)
-            if given is None:
-                raise StaleCache(
-                    f"{name}: the head was trained on {trained.spec.short}, the batch does not say how "
-                    f"its features were made. Load it with load_features, or pass force=True."
-                )
-            if (given.spec.fingerprint, given.array) != (trained.spec.fingerprint, trained.array):
-                raise StaleCache(
-                    f"{name}: the head was trained on {trained.spec.short} ({trained.array}), "
-                    f"these features are {given.spec.short} ({given.array}). "
-                    f"Different: {', '.join(_differences(trained, given))}. "
-                    f"Extract with the same recipe, train the head again, or pass force=True."
-                )
 
     def save(self, folder: Path) -> None:
         """Write the head into `folder`, which is made where it is not there."""
@@ -140,7 +144,7 @@ class TrainedHead:
             raise CheckpointError(
                 f"{folder}: its head is code of your own. Name it to load it: head={config.head!r}."
             )
-        model = make_head(config.head, dims, len(labels), **config.options)
+        model = make_head(config.head, dims, output_count(labels, config), **config.options)
         try:
             model.load_state_dict(_under("model.", tensors), strict=True)
         except RuntimeError as error:
@@ -160,10 +164,9 @@ class TrainedHead:
         )
 
 
-def _differences(trained: Source, given: Source) -> list[str]:
-    before, after = trained.spec.to_json(), given.spec.to_json()
-    fields = [key for key in before if key not in ("preset", "licence") and before[key] != after[key]]
-    return fields + (["array"] if trained.array != given.array else [])
+def output_count(labels: Sequence[str], config: HeadConfig) -> int:
+    """Outputs of a head: one a label, and one more where it gives a valence."""
+    return len(labels) + (config.valence > 0)
 
 
 def _read(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:

@@ -14,16 +14,19 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from emo.config.heads import HeadConfig
+from emo.config.heads import HeadConfig, Selection
 from emo.errors import ConfigError, NonFiniteLoss
+from emo.evaluation.mer2023 import VALENCE_WEIGHT
 from emo.evaluation.metrics import classification_scores
+from emo.heads.adversarial import virtual_adversarial_loss
 from emo.heads.batches import FeatureBatch, drop_modalities, sample_views
-from emo.heads.models import make_head
+from emo.heads.models import LossyHead, check_head, make_head
+from emo.heads.objective import Objective, Targets, class_weights, squared_error
 from emo.heads.provenance import code_commit
+from emo.heads.ratings import NO_RATINGS, Ratings
 from emo.heads.standardise import Standardiser
-from emo.heads.trained import EpochMetrics, TrainedHead
+from emo.heads.trained import EpochMetrics, TrainedHead, output_count
 
 logger = logging.getLogger(__name__)
 
@@ -36,26 +39,32 @@ def train_head(
     labels: Sequence[str],
     config: HeadConfig,
     *,
+    ratings: Ratings = NO_RATINGS,
     augmented: Sequence[FeatureBatch] = (),
     on_epoch: Callable[[EpochMetrics], None] | None = None,
     device: str = "cpu",
 ) -> TrainedHead:
     """A head trained on `train`, of the epoch that `val` liked best.
 
+    `ratings` has the valence and the votes of clips, where `config` trains on them.
     `augmented` are augmented versions of some features of the training clips; a step draws for each feature
     of each clip which version it sees. Nothing is ever validated on them. `labels` are the classes in the
     order of the logits. The global random state is left as it was. NonFiniteLoss before a step on NaN or
-    Inf; ConfigError for labels outside `labels` or empty splits.
+    Inf; ConfigError for labels outside `labels`, empty splits, ratings that nobody gave, or a head that does
+    not fit.
     """
     if not len(train) or not len(val):
         raise ConfigError(f"{len(train)} training and {len(val)} validation clips. Both splits need some.")
     standardiser = Standardiser.fit(train)
-    train_set = _Split.of(standardiser(train), train_labels, labels, device)
+    train_set = _Split.of(standardiser(train), train_labels, labels, ratings, config, device)
     versions = [standardiser(_of(train, one)).to(device) for one in augmented]
-    val_set = _Split.of(standardiser(val.only(train.names)), val_labels, labels, device)
+    val_batch = standardiser(val.only(train.names))
+    val_set = _Split.of(val_batch, val_labels, labels, ratings, config, device)
+    outputs = output_count(labels, config)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        model = make_head(config.head, train.dims, len(labels), **config.options).to(device)
+        model = make_head(config.head, train.dims, outputs, **config.options).to(device)
+        check_head(model, config.head, train_set.batch.take(range(min(2, len(train)))), outputs)
         run = _Run(model, train_set, val_set, tuple(labels), config, versions)
         run.fit(on_epoch)
     return TrainedHead(
@@ -75,13 +84,22 @@ def train_head(
 class _Split:
     batch: FeatureBatch
     names: list[str]
-    targets: Tensor  # (B,)
+    targets: Targets
 
     @classmethod
-    def of(cls, batch: FeatureBatch, names: Sequence[str], labels: Sequence[str], device: str) -> _Split:
+    def of(
+        cls,
+        batch: FeatureBatch,
+        names: Sequence[str],
+        labels: Sequence[str],
+        ratings: Ratings,
+        config: HeadConfig,
+        device: str,
+    ) -> _Split:
         if len(names) != len(batch):
             raise ConfigError(f"{len(batch)} clips but {len(names)} labels. Give one label a clip.")
-        return cls(batch.to(device), list(names), label_indices(names, labels).to(device))
+        targets = Targets.of(batch.clip_ids, names, labels, ratings, config)
+        return cls(batch.to(device), list(names), targets.to(device))
 
 
 def _of(train: FeatureBatch, augmented: FeatureBatch) -> FeatureBatch:
@@ -110,10 +128,11 @@ class _Run:
         self._model, self._train, self._val, self._labels, self._config = model, train, val, labels, config
         self._augmented = augmented
         self._generator = torch.Generator().manual_seed(config.seed)
-        self._class_weights = class_weights(train.targets, len(labels)) if config.class_balanced else None
+        weights = class_weights(train.targets.classes, len(labels)) if config.class_balanced else None
+        self._loss = Objective(len(labels), weights, config.label_smoothing, config.valence)
         self._best: tuple[float, float] | None = None
         self._best_state: dict[str, Tensor] = {}
-        self._optimiser = torch.optim.AdamW(_groups(model, config.weight_decay), lr=config.learning_rate)
+        self._optimiser = torch.optim.AdamW(decayed(model, config.weight_decay), lr=config.learning_rate)
 
     def fit(self, on_epoch: Callable[[EpochMetrics], None] | None) -> None:
         for epoch in range(1, self._config.epochs + 1):
@@ -137,10 +156,23 @@ class _Run:
                 versions = [one.take(rows) for one in self._augmented]
                 batch = sample_views(batch, versions, self._generator)
             batch = drop_modalities(batch, self._config.modality_dropout, self._generator)
-            loss = self._loss(self._model(batch), self._train.targets[rows.to(self._train.targets.device)])
+            loss = self._of(batch, self._train.targets.take(rows))
             self._step(loss, epoch)
             total += loss.item() * len(rows)
         return total / len(order)
+
+    def _of(self, batch: FeatureBatch, targets: Targets) -> Tensor:
+        """The training loss: the objective, what the head adds, and the virtual adversarial loss."""
+        if isinstance(self._model, LossyHead):
+            outputs, own = self._model.logits_and_loss(batch)
+            loss = self._loss(outputs, targets) + own
+        else:
+            loss = self._loss(self._model(batch), targets)
+        if self._config.vat > 0:
+            loss = loss + self._config.vat * virtual_adversarial_loss(
+                self._model, batch, len(self._labels), self._config.vat_radius, self._generator
+            )
+        return loss
 
     def _step(self, loss: Tensor, epoch: int) -> None:
         self._optimiser.zero_grad(set_to_none=True)
@@ -156,45 +188,33 @@ class _Run:
     @torch.no_grad()
     def _validate(self, epoch: int, train_loss: float) -> EpochMetrics:
         self._model.eval()
-        logits = self._model(self._val.batch)
-        predicted = [self._labels[index] for index in logits.argmax(dim=1).tolist()]
+        outputs, targets = self._model(self._val.batch), self._val.targets
+        chosen = outputs[:, : len(self._labels)].argmax(dim=1).tolist()
+        predicted = [self._labels[index] for index in chosen]
         scores = classification_scores(self._val.names, predicted, self._labels)
-        return EpochMetrics(
-            epoch, train_loss, self._loss(logits, self._val.targets).item(), scores.weighted_f1
-        )
-
-    def _loss(self, logits: Tensor, targets: Tensor) -> Tensor:
-        return functional.cross_entropy(
-            logits, targets, weight=self._class_weights, label_smoothing=self._config.label_smoothing
-        )
+        error = None if targets.valence is None else squared_error(outputs[:, -1], targets.valence).item()
+        return EpochMetrics(epoch, train_loss, self._loss(outputs, targets).item(), scores.weighted_f1, error)
 
     def _keep_if_better(self, metrics: EpochMetrics) -> None:
-        score = metrics.val_weighted_f1 if self._config.select == "weighted_f1" else -metrics.val_loss
-        rank = (score, -metrics.val_loss)
+        rank = (validation_score(metrics, self._config.select), -metrics.val_loss)
         if self._best is None or rank > self._best:
             self._best, self.best_epoch = rank, metrics.epoch
             self._best_state = {key: value.clone() for key, value in self._model.state_dict().items()}
 
 
-def label_indices(names: Sequence[str], labels: Sequence[str]) -> Tensor:
-    """Indices (B,) of `names` in `labels`; ConfigError with every name that is not among them."""
-    if unknown := sorted(set(names) - set(labels)):
-        raise ConfigError(
-            f"labels {', '.join(unknown)} are not among {', '.join(labels)}. Name another label set."
-        )
-    return torch.tensor([labels.index(name) for name in names], dtype=torch.long)
+def validation_score(metrics: EpochMetrics, select: Selection) -> float:
+    """What `select` says of an epoch, more is better; ConfigError for combined where there is no valence."""
+    if select == "loss":
+        return -metrics.val_loss
+    if select == "weighted_f1":
+        return metrics.val_weighted_f1
+    if metrics.val_mse is None:
+        raise ConfigError("select combined needs a valence. Train with --valence, or select by loss.")
+    return metrics.val_weighted_f1 - VALENCE_WEIGHT * metrics.val_mse
 
 
-def class_weights(targets: Tensor, classes: int) -> Tensor:
-    """Weights (K,) in inverse proportion to how often each class occurs, 1 on average over the clips.
-
-    A class without clips has weight 0: nothing is known of it.
-    """
-    counts = torch.bincount(targets, minlength=classes).float()
-    return torch.where(counts > 0, len(targets) / (counts.clamp(min=1) * (counts > 0).sum()), 0.0)
-
-
-def _groups(model: nn.Module, weight_decay: float) -> list[dict[str, object]]:
+def decayed(model: nn.Module, weight_decay: float) -> list[dict[str, object]]:
+    """Groups of parameters for AdamW: decay on matrices, none on vectors."""
     matrices = [parameter for parameter in model.parameters() if parameter.dim() > 1]
     vectors = [parameter for parameter in model.parameters() if parameter.dim() <= 1]
     return [

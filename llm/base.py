@@ -46,12 +46,12 @@ def load_base(reference: str, *, dtype: str = "float32", device: str = "cpu", bi
     ConfigError where there is none or it cannot be loaded, MissingDependency where bitsandbytes is needed
     and absent.
     """
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM
 
     local = _is_local(reference)
     quantised = _quantised(bits, dtype, device)
+    tokenizer = load_tokenizer(reference)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(reference, local_files_only=local)
         llama = AutoModelForCausalLM.from_pretrained(
             reference,
             dtype=getattr(torch, dtype),
@@ -67,6 +67,17 @@ def load_base(reference: str, *, dtype: str = "float32", device: str = "cpu", bi
     commit = getattr(llama.config, "_commit_hash", None)
     digest = directory_digest(Path(reference)) if local else str(commit)
     return Base(llama, tokenizer, reference, digest)
+
+
+def load_tokenizer(reference: str) -> PreTrainedTokenizerBase:
+    """The tokenizer of the causal LM at `reference`; ConfigError where there is none."""
+    from transformers import AutoTokenizer
+
+    try:
+        found = AutoTokenizer.from_pretrained(reference, local_files_only=_is_local(reference))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{reference}: cannot be loaded as a LLaMA: {error}. {NO_BASE}") from error
+    return cast("PreTrainedTokenizerBase", found)
 
 
 def load_shape(reference: str) -> Base:

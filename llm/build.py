@@ -24,7 +24,7 @@ def new_model(
 
     The standardiser, where `config` asks for one, is fitted on training clips only.
     """
-    sample = features.read(_spread(train_ids, STANDARDISER_CLIPS if config.standardise else 1))
+    sample = features.read(spread_over(train_ids, STANDARDISER_CLIPS if config.standardise else 1))
     standardiser = Standardiser.fit(sample) if config.standardise else None
     return assemble(base, sample.dims, config, standardiser, seed=seed)
 
@@ -38,7 +38,9 @@ def assemble(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         llama = with_lora(base.llama, config.lora)
-        projectors = projectors_for(config.slots, dims, hidden) if dims else nn.ModuleDict()
+        projectors = (
+            projectors_for(config.slots, dims, hidden, config.projectors) if dims else nn.ModuleDict()
+        )
     model = EmotionLlama(llama, base.tokenizer, projectors, standardiser=standardiser)
     model.projectors.to(model.device)
     if config.projector_scale is not None:
@@ -46,7 +48,7 @@ def assemble(
     return model
 
 
-def _spread(clip_ids: Sequence[str], most: int) -> list[str]:
+def spread_over(clip_ids: Sequence[str], most: int) -> list[str]:
     """At most `most` of the ids, evenly spread over the list."""
     step = max(1, -(-len(clip_ids) // most))
     return list(clip_ids[::step])

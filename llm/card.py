@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from emo.canonical import Json
 from emo.config.llm import LlmConfig
-from emo.errors import CheckpointError, ConfigError, StaleCache
+from emo.errors import CheckpointError, ConfigError
 from emo.heads.batches import Source
 from emo.heads.provenance import code_commit
 from emo.llm.official.origin import Origin
@@ -51,27 +51,6 @@ class Card:
     start: Origin | None = None
     files: Mapping[str, str] = field(default_factory=dict)
     commit: str | None = None
-
-
-def refuse_other_features(card: Card, sources: Mapping[str, Source]) -> None:
-    """StaleCache where a feature was made by another recipe than the model was trained on."""
-    for name, trained in card.sources.items():
-        given = sources.get(name)
-        if given is None:
-            continue  # absent at prediction: its slot is absent too
-        if (given.spec.fingerprint, given.array) != (trained.spec.fingerprint, trained.array):
-            raise StaleCache(
-                f"{name}: the model was trained on {trained.spec.short} ({trained.array}), "
-                f"these features are {given.spec.short} ({given.array}). "
-                f"Different: {', '.join(_differences(trained, given))}. "
-                "Extract with the same recipe, train again, or force it."
-            )
-
-
-def _differences(trained: Source, given: Source) -> list[str]:
-    before, after = trained.spec.to_json(), given.spec.to_json()
-    changed = [key for key in before if key not in ("preset", "licence") and before[key] != after[key]]
-    return changed + (["array"] if trained.array != given.array else [])
 
 
 def refuse_other_base(card: Card, folder: Path, base: Base) -> None:

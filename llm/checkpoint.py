@@ -18,11 +18,12 @@ from torch import Tensor
 from emo.digests import sha256_file
 from emo.errors import CheckpointError
 from emo.heads.batches import Source
+from emo.heads.fitting import refuse_other_features
 from emo.heads.projectors import projectors_for
 from emo.heads.standardise import Standardiser
 from emo.llm.base import Base, load_base
 from emo.llm.build import assemble
-from emo.llm.card import CARD, Card, read_card, refuse_other_base, refuse_other_features, write_card
+from emo.llm.card import CARD, Card, read_card, refuse_other_base, write_card
 from emo.llm.model import EmotionLlama
 from emo.llm.sharding import whole
 from emo.llm.weight_files import read_tensors, refuse_misfit, verify_files, write_tensors
@@ -107,7 +108,7 @@ def load_checkpoint(
             f"{', '.join(card.origin.fresh)}: it cannot answer. Train it: emo train-llm --init-from {folder}"
         )
     if sources is not None and not force:
-        refuse_other_features(card, sources)
+        refuse_other_features(card.sources, sources)
     loaded = load_base(base or card.base, dtype=dtype, device=device)
     if not force:
         refuse_other_base(card, folder, loaded)
@@ -121,7 +122,7 @@ def load_checkpoint(
 def _bare(base: Base, card: Card) -> EmotionLlama:
     """The model of a merged checkpoint: projectors around a LLaMA without adapters."""
     hidden = int(base.llama.get_input_embeddings().weight.shape[1])  # type: ignore[operator]
-    projectors = projectors_for(card.config.slots, card.dims, hidden)
+    projectors = projectors_for(card.config.slots, card.dims, hidden, card.config.projectors)
     model = EmotionLlama(base.llama, base.tokenizer, projectors)
     model.projectors.to(model.device)
     return model

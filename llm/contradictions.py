@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 
 from emo.config.llm import ALL, SLOTS, LlmConfig, StageConfig
-from emo.config.strict import hint
-from emo.heads.projectors import slot_source
+from emo.errors import hint
+from emo.heads.projectors import misfit, slot_source
 from emo.llm.examples import NEUTRAL
 from emo.llm.parts import LORA, PARTS, PROJECTORS
 from emo.llm.prompts import TASKS, TEMPLATES
@@ -31,6 +31,12 @@ def contradictions(config: LlmConfig) -> list[str]:
     mistakes = _names("template", [config.template], TEMPLATES)
     mistakes += _names("slots", config.slots, SLOTS)
     mistakes += _names("arrays", config.arrays, _features(config))
+    mistakes += _names("projectors", config.projectors, config.slots)
+    mistakes += [
+        f"projectors.{slot}: {why}."
+        for slot, kind in config.projectors.items()
+        if slot in config.slots and (why := misfit(slot, kind))
+    ]
     mistakes += _label_set(config.labels)
     if not config.labels:
         mistakes.append("labels: none. Give at least one.")

@@ -18,6 +18,7 @@ from torch.nn import functional
 
 from emo.errors import ConfigError
 from emo.heads.batches import FeatureBatch
+from emo.heads.projectors import Projector
 from emo.heads.standardise import Standardiser
 from emo.llm.packing.attention import no_mask, use_spans
 from emo.llm.packing.ending import trim_last_layer
@@ -219,10 +220,11 @@ def with_lora(llama: nn.Module, settings: LoraSettings) -> nn.Module:
 def match_embeddings(model: EmotionLlama, scale: float, generator: torch.Generator) -> None:
     """Start the projectors so that z-scored features give vectors of `scale` times the words' spread.
 
-    Weights are normal with std scale * std(words) / sqrt(inputs), biases with a tenth of the words' std.
+    Weights of the layer that ends a projector are normal with std scale * std(words) / sqrt(inputs), biases
+    with a tenth of the words' std.
     """
     spread = float(next(model.words.parameters()).detach().float().std())
-    for module in model.projectors.modules():
-        if isinstance(module, nn.Linear):
-            nn.init.normal_(module.weight, 0.0, scale * spread / module.in_features**0.5, generator=generator)
-            nn.init.normal_(module.bias, 0.0, 0.1 * spread, generator=generator)
+    for projector in model.projectors.values():
+        out = cast(Projector, projector).out
+        nn.init.normal_(out.weight, 0.0, scale * spread / out.in_features**0.5, generator=generator)
+        nn.init.normal_(out.bias, 0.0, 0.1 * spread, generator=generator)

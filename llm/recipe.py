@@ -12,7 +12,8 @@ from pydantic import TypeAdapter
 
 from emo.canonical import Json
 from emo.config.llm import LlmConfig, LoraSettings, StageConfig
-from emo.config.strict import checked, hint, items, load_named, names_in, unknown_keys
+from emo.config.strict import checked, items, load_named, names_in, unknown_keys
+from emo.errors import hint
 from emo.labels import LABEL_SETS
 from emo.llm.contradictions import contradictions
 

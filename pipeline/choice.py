@@ -6,7 +6,7 @@ It is plain data, so that it can travel to another machine. Knows no clips and n
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 
 from emo.extractors import make_encoder
 from emo.extractors.augment import Augmented, parse_augmentation
@@ -42,7 +42,7 @@ class FeatureChoice:
 
     def _made(self, name: str) -> Encoder:
         """The encoder, looking at other faces than its preset's where it looks at faces."""
-        options = self.running.options()
+        options = asdict(self.running)
         encoder = make_encoder(name, preset=self.preset, layers=self.layers, **options)
         usual = next((view for view in encoder.needs if isinstance(view, FacesView)), None)
         if not self.faces or usual is None:

@@ -11,7 +11,7 @@ import os
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -90,9 +90,7 @@ def _part(clips: list[Clip], choice: FeatureChoice, cache: str, options: dict[st
         layers=choice.layers,
         views=choice.views,
         faces=choice.faces,
-        device=choice.running.device,
-        precision=choice.running.precision,
-        compiled=choice.running.compiled,
+        **asdict(choice.running),
         jobs=1,
         replace_changed=True,  # the plan has looked at all clips; a part may look odd by itself
         **options,

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
-from emo.errors import ConfigError
-from emo.extractors.registry import trained_on_aligned
+from emo.errors import CheckpointError, ConfigError
+from emo.extractors.registry import make_encoder, trained_on_aligned
 from emo.extractors.sampling import expressive, moment_count
+from emo.spec import FeatureSpec
 from emo.views import Encoder, FacesView
 
 FACE_SETTINGS: dict[str, tuple[str, ...] | type[str] | type[float] | type[int]] = {
@@ -54,6 +55,23 @@ def _refuse_of_aligned(view: FacesView, settings: Mapping[str, str]) -> None:
         raise ConfigError(f"faces: {view.sampling} looks for faces itself; alignment=openface has them.")
     if idle := [name for name in settings if name not in OF_ALIGNED]:
         raise ConfigError(f"faces: {', '.join(idle)} decides nothing with alignment=openface. Leave it out.")
+
+
+def unusual_faces(spec: FeatureSpec) -> dict[str, str]:
+    """The settings, as `with_faces` takes them, by which the faces of `spec` differ from those that its
+    encoder and preset look at by themselves. Empty where that encoder is not on this machine."""
+    told = spec.recipe.get("faces")
+    try:
+        usual = make_encoder(spec.encoder, spec.preset).spec.recipe.get("faces")
+    except (CheckpointError, ConfigError):
+        return {}
+    if not isinstance(told, Mapping) or not isinstance(usual, Mapping):
+        return {}
+    before = {"alignment": "box", **usual}
+    after = {"alignment": "box", **told}
+    return {
+        name: str(after[name]) for name in FACE_SETTINGS if name in after and after[name] != before.get(name)
+    }
 
 
 def alignment_notes(encoders: Sequence[Encoder]) -> list[str]:

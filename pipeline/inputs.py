@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from emo.digests import StatCache
 from emo.extractors.augment import plain
 from emo.extractors.sampling import expressive
 from emo.records import NO_INPUT
-from emo.views import FacesView, FrameView, Plain, TextView, View
+from emo.views import FacesView, FrameView, MomentView, Plain, TextView, View
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,7 @@ class _Reads:
     media: bool
     text: bool
     units: bool
+    pictures: bool
     person: bool
     aligned: bool
 
@@ -38,9 +39,19 @@ class _Reads:
             media=any(not isinstance(view, TextView) for view in views),
             text=any(isinstance(view, TextView) for view in views),
             units=any(_is_peak(view) or _is_expressive(view) for view in views),
+            pictures=any(isinstance(view, FrameView | MomentView) or _is_cut_out(view) for view in views),
             person=any(_is_peak(view) or _is_cut_out(view) for view in views),
             aligned=any(isinstance(view, FacesView) and not _is_cut_out(view) for view in views),
         )
+
+    def files(self, clip: Clip) -> Iterator[tuple[str, Path]]:
+        """The files of `clip` that are read, by what they are."""
+        if self.media:
+            yield "media", clip.path
+        if self.units and clip.au_path is not None:
+            yield "au", clip.au_path
+        if self.aligned and clip.faces_path is not None:
+            yield "faces", clip.faces_path
 
 
 def _is_peak(view: Plain) -> bool:
@@ -66,8 +77,8 @@ class InputDigests:
 
     def of(self, needs: Collection[View]) -> dict[str, bytes]:
         """SHA-256 (32 bytes) by clip id over the parts of the clip that `needs` depend on: media digest and
-        cut, the person, the text, the digests of the action-unit file where frames are chosen by it and of
-        the aligned faces where they are looked at.
+        cut, the region and the person, the text, the digests of the action-unit file where frames are chosen
+        by it and of the aligned faces where they are looked at.
 
         All zeros where the media cannot or may not be read: there is nothing that could be fresh.
         """
@@ -79,14 +90,13 @@ class InputDigests:
     def _digest(self, clip: Clip, reads: _Reads) -> bytes:
         parts: dict[str, Json] = {"text": clip.text} if reads.text else {}
         if reads.media:
-            region = f"#{clip.person}" if reads.person and clip.person is not None else None
-            parts |= {"media": self._file(clip.path), "start": clip.start, "end": clip.end, "region": region}
-        if reads.units and clip.au_path is not None:
-            parts["au"] = self._file(clip.au_path)
-        if reads.aligned and clip.faces_path is not None:
-            parts["faces"] = self._file(clip.faces_path)
-        if any(parts.get(name, "") is None for name in ("media", "au", "faces")):
-            return NO_INPUT
+            half = clip.region if reads.pictures else None
+            who = f"#{clip.person}" if reads.person and clip.person is not None else None
+            parts |= {"start": clip.start, "end": clip.end, "region": f"{half or ''}{who or ''}" or None}
+        for name, path in reads.files(clip):
+            digest = parts[name] = self._file(path)
+            if digest is None:
+                return NO_INPUT
         return hashlib.sha256(canonical_json(parts)).digest()
 
     def _file(self, path: Path) -> str | None:

@@ -9,14 +9,17 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 
 from emo.cache import FeatureCache, Space, open_cache
 from emo.clip import Clip
+from emo.config.extract import DEFAULTS, MediaLimits
 from emo.corpora.manifest import clips_in
 from emo.errors import ConfigError, StaleCache
 from emo.heads.batches import Source
 from emo.pipeline.answers import Answer
 from emo.pipeline.extract import extract
+from emo.pipeline.faces import unusual_faces
 from emo.pipeline.progress import ExtractProgress
 from emo.pipeline.systems import System, answer_all, load_system
 
@@ -40,14 +43,15 @@ def predict(
     abstain_below: float = 0.0,
     accept_degraded: bool = False,
     jobs: int = 0,
+    limits: MediaLimits = DEFAULTS,
     on_progress: Callable[[ExtractProgress], None] | None = None,
 ) -> Iterator[Answer]:
     """Answers of the trained `model` (a folder of `emo train-head` or `emo train-llm`) for clips.
 
     `clips` are media files, folders, manifests or Clips; `text` is what is said in a single clip. Features
-    go to and come from `cache`. A clip without a feature is answered without it, and says so. An answer
-    whose probability is below `abstain_below` is withheld. Features of damaged media are used only with
-    `accept_degraded`.
+    go to and come from `cache`; `limits` is what media may claim and cost. A clip without a feature is
+    answered without it, and says so. An answer whose probability is below `abstain_below` is withheld.
+    Features of damaged media are used only with `accept_degraded`.
 
     Raises ConfigError where there is nothing to answer for, StaleCache where this installation's encoder
     makes other features than the model was trained on.
@@ -59,6 +63,7 @@ def predict(
         cache,
         accept_degraded=accept_degraded,
         jobs=jobs,
+        limits=limits,
         on_progress=on_progress,
     )
     for answer in answer_all(system, ready.clips, ready.spaces, reasons=reasons):
@@ -73,16 +78,31 @@ def prepare(
     force: bool = False,
     accept_degraded: bool = False,
     jobs: int = 0,
+    faces: Mapping[str, str] = MappingProxyType({}),
+    aligned_faces: str | os.PathLike[str] | None = None,
+    limits: MediaLimits = DEFAULTS,
     on_progress: Callable[[ExtractProgress], None] | None = None,
 ) -> Prepared:
     """Extract what `system` needs of `clips` and is not stored yet. `force` and errors as `spaces_of`.
 
+    Encoders look at faces as those of the training features did, but for what `faces` says: that makes other
+    features, which are taken with `force` alone. `aligned_faces` and `limits` are as `extract` takes them.
     Features of damaged media count as missing, unless `accept_degraded`.
 
     Features whose recipe is not known, as of converted weights, are taken from the cache as they are.
     """
-    for preset, names in _by_preset(system.sources).items():
-        extract(clips, names, cache, preset=preset, jobs=jobs, on_progress=on_progress)
+    for (preset, settings), names in _recipes(system.sources).items():
+        extract(
+            clips,
+            names,
+            cache,
+            preset=preset,
+            faces={**dict(settings), **faces},
+            aligned_faces=aligned_faces,
+            jobs=jobs,
+            limits=limits,
+            on_progress=on_progress,
+        )
     read = open_cache(cache, accept_degraded=accept_degraded)
     return Prepared(system, clips, spaces_of(system, read, force=force))
 
@@ -144,8 +164,10 @@ def clips_named(
     return found
 
 
-def _by_preset(sources: Mapping[str, Source]) -> dict[str, list[str]]:
-    grouped: dict[str, list[str]] = {}
+def _recipes(sources: Mapping[str, Source]) -> dict[tuple[str, tuple[tuple[str, str], ...]], list[str]]:
+    """Names of encoders by their preset and by what differs from its usual faces: each is one extraction."""
+    grouped: dict[tuple[str, tuple[tuple[str, str], ...]], list[str]] = {}
     for name, source in sources.items():
-        grouped.setdefault(source.spec.preset, []).append(name)
+        settings = unusual_faces(source.spec)
+        grouped.setdefault((source.spec.preset, tuple(settings.items())), []).append(name)
     return grouped

@@ -17,8 +17,10 @@ from numpy.typing import NDArray
 
 from emo.clip import Clip
 from emo.config.decoding import Decoding
-from emo.errors import CheckpointError
+from emo.errors import CheckpointError, ConfigError
 from emo.evaluation.temperature import Calibration
+from emo.heads.aligned import CARD as PROJECTOR_CARD
+from emo.heads.aligned import AlignedProjectors
 from emo.heads.batches import FeatureBatch, Source
 from emo.heads.loader import FeatureSpace, load_features
 from emo.heads.splits import split_clips
@@ -38,6 +40,7 @@ from emo.llm.training.record import RECORD, RunRecord
 from emo.llm.training.split import has_features
 from emo.pipeline.answers import Answer
 from emo.pipeline.calibration import read_calibration
+from emo.pipeline.projector import other_labels
 from emo.run_clips import read_run_clips
 
 ANSWER_BATCH = 32
@@ -72,11 +75,11 @@ class System(Protocol):
 
 
 class HeadSystem:
-    """A trained classifier head: labels and probabilities, no words."""
+    """A trained classifier head, or aligned projectors: labels and probabilities, no words."""
 
     def __init__(
         self,
-        head: TrainedHead,
+        head: TrainedHead | AlignedProjectors,
         calibration: Calibration = NO_CALIBRATION,
         *,
         force: bool = False,
@@ -195,16 +198,28 @@ def load_system(
     force: bool = False,
     calibrated: bool = True,
     decoding: Decoding = REASONS,
+    labels: Sequence[str] = (),
     device: str = "cpu",
     dtype: str = "float32",
 ) -> System:
-    """The trained system in `folder`, whichever of the two it is, with its calibration where it has one.
+    """The trained system in `folder`, whichever of the three it is, with its calibration where it has one.
 
     `base` says where the LLaMA is now; `force` accepts another one, and features of another recipe;
-    `calibrated` off leaves scores as the model gives them.
-    CheckpointError where the folder is neither or has no weights yet, or raised by what is loaded.
+    `calibrated` off leaves scores as the model gives them. `labels` are another label set than it was trained
+    on, uncalibrated: aligned projectors know every word of their LLaMA.
+    CheckpointError where the folder is none or has no weights yet, or raised by what is loaded; ConfigError
+    for `labels` of another system.
     """
     validated_on = read_run_clips(folder).get("val", ())
+    if (folder / PROJECTOR_CARD).exists():
+        projectors, found = AlignedProjectors.load(folder), NO_CALIBRATION
+        if labels and tuple(labels) != projectors.labels:
+            projectors = other_labels(projectors, labels, base, force=force)
+        elif calibrated:
+            found = read_calibration(folder, projectors.labels)
+        return HeadSystem(projectors, found, force=force, validated_on=validated_on)
+    if labels:
+        raise ConfigError(f"{folder} answers with the labels it was trained on. Leave out --labels.")
     if (folder / LLM_CARD).exists():
         model, card = load_checkpoint(folder, base=base, force=force, device=device, dtype=dtype)
         found = read_calibration(folder, card.config.labels) if calibrated else NO_CALIBRATION
@@ -219,7 +234,8 @@ def load_system(
 def _why_nothing(folder: Path) -> str:
     if not (folder / RECORD).exists():
         return (
-            f"{folder} holds neither a head nor a LLaMA stage. `emo train-head` or `emo train-llm` makes one."
+            f"{folder} holds neither a head, nor projectors, nor a LLaMA stage. `emo train-head`, `emo "
+            "train-head projector` or `emo train-llm` makes one."
         )
     over = [str(folder / name) for name in RunRecord(folder).done]
     ready = f"its finished stages can be asked already: {', '.join(over)}" if over else "no stage is finished"

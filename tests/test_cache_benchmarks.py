@@ -18,7 +18,11 @@ SMALL = {
 }
 
 
-@pytest.mark.parametrize("name", sorted(SMALL))
+IN_SUITE = ("cache_loader", "cache_read")
+CASES = [pytest.param(name, marks=() if name in IN_SUITE else pytest.mark.soak) for name in sorted(SMALL)]
+
+
+@pytest.mark.parametrize("name", CASES)
 def test_a_benchmark_of_the_cache_prints_one_object(name):
     command = [sys.executable, ROOT / "benchmarks" / f"{name}.py", *SMALL[name], "--json"]
     ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, env=os.environ)

@@ -64,7 +64,7 @@ def make_tiny_base(
     yield BaseProgress("documents", count, count)
     digest = sha256_json([asdict(document) for document in documents])
     out.mkdir(parents=True, exist_ok=True)
-    seen = clips_seen(texts, (), None)
+    seen = clips_seen(texts, (), ())
     note_beginning(out, seen)
     if _made_of(out, config) == digest:
         return

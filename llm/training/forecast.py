@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 
@@ -18,7 +18,7 @@ from emo.clip import Clip
 from emo.config.hardware import HardwareConfig
 from emo.config.llm import LlmConfig, StageConfig
 from emo.errors import ConfigError
-from emo.heads.projectors import slot_tokens
+from emo.heads.projectors import Projector
 from emo.llm.base import Base, load_shape
 from emo.llm.build import assemble
 from emo.llm.examples import ClipTexts
@@ -248,14 +248,12 @@ def _slot_flops(course: Course, micros: Sequence[Micro]) -> float:
     """What the projectors cost: forward and to their weights, once a clip of a row."""
     shapes = course.features.shapes
     clip = sum(
-        FROZEN * sum(map(torch.Tensor.numel, module.parameters())) * _tokens(slot, shapes)
+        FROZEN
+        * sum(map(torch.Tensor.numel, module.parameters()))
+        * cast(Projector, module).tokens(shapes[feature_of(slot)])
         for slot, module in course.model.projectors.items()
     )
     return float(clip * sum(len(clips_of(micro)) for micro in micros))
-
-
-def _tokens(slot: str, shapes: Mapping[str, tuple[int, ...]]) -> int:
-    return slot_tokens(slot, shapes[feature_of(slot)])
 
 
 def _fullest(lengths: Sequence[int], ranks: int) -> float:

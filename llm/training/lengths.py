@@ -6,9 +6,10 @@ Counts tokens; reads no feature.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 from emo.clip import Example
-from emo.heads.projectors import slot_tokens
+from emo.heads.projectors import Projector
 from emo.llm.examples import ask
 from emo.llm.packing.tree import tree_length
 from emo.llm.prompts import Slot
@@ -54,4 +55,5 @@ class Ruler:
         return line
 
     def _slot(self, name: str) -> list[str]:
-        return [name] * slot_tokens(name, self._shapes[feature_of(name)])
+        projector = cast(Projector, self._course.model.projectors[name])
+        return [name] * projector.tokens(self._shapes[feature_of(name)])

@@ -44,12 +44,16 @@ def identity(
     train: Sequence[ClipTexts],
     valid: Sequence[ClipTexts],
     start: str | None,
+    projectors: str | None = None,
 ) -> dict[str, Json]:
     """What two runs must share to be one. The stages are left out: they are compared one by one.
 
-    `start` is the digest of a checkpoint from elsewhere that the run began with.
+    `start` is the digest of a checkpoint from elsewhere that the run began with, `projectors` that of
+    projectors that were aligned before; without any there is no such key, as there was none in older records.
     """
     recipe = config_to_json(config)
+    if not recipe["projectors"]:  # as in the records of releases that knew the official kinds alone
+        del recipe["projectors"]
     return {
         "recipe": {key: value for key, value in recipe.items() if key not in ("stages", "aims_at")},
         "seed": seed,
@@ -61,6 +65,7 @@ def identity(
         "train": _clips(train),
         "valid": _clips(valid),
         "start": start,
+        **({} if projectors is None else {"projectors": projectors}),
     }
 
 

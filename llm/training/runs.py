@@ -19,9 +19,11 @@ from emo.clip import Clip
 from emo.config.hardware import HardwareConfig
 from emo.config.llm import LlmConfig
 from emo.errors import ConfigError
+from emo.heads.aligned import AlignedProjectors
+from emo.heads.fitting import refuse_other_features
 from emo.llm.base import Base, directory_digest, load_base
 from emo.llm.build import new_model
-from emo.llm.card import CARD, Card, read_card, refuse_other_base, refuse_other_features
+from emo.llm.card import CARD, Card, read_card, refuse_other_base
 from emo.llm.checkpoint import load_weights
 from emo.llm.examples import ClipTexts
 from emo.llm.features import Features, open_features, slot_arrays
@@ -39,6 +41,7 @@ from emo.llm.training.seen import clips_seen, note_beginning
 from emo.llm.training.split import texts_by_split
 from emo.llm.training.stopping import Stop
 from emo.llm.training.underway import STATES, RunUnderWay
+from emo.llm.warm_start import begin_with, recipe_with, refuse_other_world
 from emo.run_clips import write_run_clips
 
 if TYPE_CHECKING:
@@ -94,13 +97,15 @@ def run_llm(
     seed: int,
     start: Path | None = None,
     force: bool = False,
+    projectors: Path | None = None,
     hardware: HardwareConfig | None = None,
     manner: Manner | None = None,
 ) -> Iterator[RunStarted | StageEvent]:
     """Train on the clips' train split, choose on val; test clips are left alone.
 
     `start` is a checkpoint of the same recipe, LLaMA and features to begin with, such as an earlier stage's;
-    `force` takes one of another LLaMA or of other features.
+    `force` takes one of another LLaMA or of other features. `projectors` is a run of aligned projectors to
+    begin with, as emo.llm.warm_start takes it.
 
     `texts` are matched to `clips` by id; `spaces` is by feature name; `base` is a directory or a hub id.
     Clips without any usable feature are left out; without spaces the model reads words alone. Raises what
@@ -124,6 +129,7 @@ def run_llm(
             seed=seed,
             start=start,
             force=force,
+            projectors=projectors,
             hardware=hardware,
             crew=crew,
             manner=manner,
@@ -141,6 +147,7 @@ def run_stages(
     seed: int,
     start: Path | None = None,
     force: bool = False,
+    projectors: Path | None = None,
     hardware: HardwareConfig | None = None,
     crew: Crew = ALONE,
     manner: Manner | None = None,
@@ -150,7 +157,8 @@ def run_stages(
     Goes on where an earlier process of the same run was; ends with a Stopped where it was asked to stop.
     ConfigError where there are no training clips or `out` holds another run or this one finished;
     CheckpointError where `start` is of another shape, and unless `force` StaleCache and CheckpointError where
-    it is of other features or of another LLaMA; raises what `train_stage` raises.
+    it is of other features or of another LLaMA, which goes for `projectors` too; raises what `train_stage`
+    raises.
     """
     if not train:
         raise ConfigError(
@@ -160,19 +168,24 @@ def run_stages(
     manner, hardware = manner or Manner(), hardware or HardwareConfig()
     given = _Given(base, features, train, valid, config, seed)
     elsewhere = None if start is None or _is_in(start, out) else start
-    mine = given.identity(elsewhere)
+    if elsewhere is not None and projectors is not None:
+        raise ConfigError(f"{elsewhere} has projectors of its own. Begin with it or with {projectors}.")
+    mine = given.identity(elsewhere, projectors)
     with alone_in(out) if crew.is_first else nullcontext():
         record = _record(out, mine, config, start, manner, writes=crew.is_first)
         over = [name for name in config.stages if name in record.done]
         beginning = out / over[-1] if over else start
         begun = None if beginning is None else given.card_of(beginning, force=force)
         model = new_model(base, features, [clip.clip_id for clip in train], config, seed=seed)
-        fresh = () if beginning is None else load_weights(model, beginning)
+        if beginning is not None:
+            fresh = load_weights(model, beginning)
+        else:
+            fresh = () if projectors is None else given.aligned(model, projectors, force=force)
         prepare(model, hardware, crew)
         course, card = given.course(model, crew), given.card(begun)
         crew.barrier()  # every rank has read run.json before the first one writes it
         notes = record.begin(mine, config, _circumstances(model, hardware, crew), manner.options)
-        seen = clips_seen(train, valid, elsewhere)
+        seen = clips_seen(train, valid, [one for one in (elsewhere, projectors) if one is not None])
         if crew.is_first:
             note_beginning(out, seen)
         yield RunStarted(model.counts(), fresh)
@@ -191,8 +204,8 @@ class _Given(NamedTuple):
     config: LlmConfig
     seed: int
 
-    def identity(self, start: Path | None) -> dict[str, Json]:
-        """The run's identity; `start` is the checkpoint of another run that it begins with."""
+    def identity(self, start: Path | None, projectors: Path | None) -> dict[str, Json]:
+        """The run's identity; `start` and `projectors` are of other runs that it begins with."""
         return identity(
             self.config,
             seed=self.seed,
@@ -201,15 +214,26 @@ class _Given(NamedTuple):
             train=self.train,
             valid=self.valid,
             start=None if start is None else directory_digest(start),
+            projectors=None if projectors is None else directory_digest(projectors),
         )
 
     def card_of(self, beginning: Path, *, force: bool) -> Card:
         """The card of the checkpoint to begin with. Errors of a misfit as `run_stages`."""
         card = read_card(beginning)
         if not force:
-            refuse_other_features(card, self.features.sources)
+            refuse_other_features(card.sources, self.features.sources)
             refuse_other_base(card, beginning, self.base)
         return card
+
+    def aligned(self, model: EmotionLlama, folder: Path, *, force: bool) -> tuple[str, ...]:
+        """Begin with the projectors in `folder`; the slots it has none for. Errors of a misfit as
+        `run_stages`."""
+        trained = AlignedProjectors.load(folder)
+        recipe_with(self.config, trained, folder)
+        if not force:
+            valid = [clip.clip_id for clip in self.valid]
+            refuse_other_world(trained, folder, self.base, self.features.sources, valid)
+        return begin_with(model, trained, folder)
 
     def course(self, model: EmotionLlama, crew: Crew) -> Course:
         """The fixed parts of the run."""

@@ -12,11 +12,11 @@ TRAIN, VAL, START, REPLACED = "train", "val", "start", "replaced"
 
 
 def clips_seen(
-    train: Sequence[ClipTexts], valid: Sequence[ClipTexts], start: Path | None
+    train: Sequence[ClipTexts], valid: Sequence[ClipTexts], starts: Sequence[Path]
 ) -> dict[str, list[str]]:
-    """Sorted ids of the clips of a run, and of the run behind the checkpoint `start` from elsewhere."""
+    """Sorted ids of the clips of a run, and of the runs elsewhere that it began with, `starts`."""
     seen = {TRAIN: sorted(clip.clip_id for clip in train), VAL: sorted(clip.clip_id for clip in valid)}
-    before = set() if start is None else _all_of(read_run_clips(start))
+    before = {clip_id for start in starts for clip_id in _all_of(read_run_clips(start))}
     return {**seen, START: sorted(before)} if before else seen
 
 

@@ -8,13 +8,15 @@ from __future__ import annotations
 import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 from emo.errors import ConfigError
 
 Seconds: TypeAlias = float
 TRAINING: tuple[str | None, ...] = (None, "", "train")  # what `split` says of clips that are trained on
 VALIDATION: tuple[str | None, ...] = ("val", "dev", "valid", "validation")
+Region = Literal["left-half", "right-half"]
+REGIONS: tuple[Region, ...] = get_args(Region)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,7 +28,9 @@ class Clip:
     that the clip was cut from: clips of one group belong on one side of a split.
     `au_path` is an OpenFace-style action-unit CSV, where there is one. `person` is whose face counts where
     there are several: 1 is the leftmost; None leaves it to the view's policy. `faces_path` is a file of the
-    faces that OpenFace found and aligned in the media file, uint8 BGR (F, 112, 112, 3).
+    faces that OpenFace found and aligned in the media file, uint8 BGR (F, 112, 112, 3). `region` is the part
+    of every picture, as it is seen, that the clip is of; None is the whole. IEMOCAP films two speakers side
+    by side.
     """
 
     clip_id: str
@@ -42,9 +46,14 @@ class Clip:
     au_path: Path | None = None
     person: int | None = None
     faces_path: Path | None = None
+    region: Region | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "clip_id", normal_id(self.clip_id))
+        normal = normal_id(self.clip_id)
+        if normal is not self.clip_id:
+            object.__setattr__(self, "clip_id", normal)
+        if self.region is not None and self.region not in REGIONS:
+            raise ConfigError(f"region is {self.region!r}, not {' or '.join(REGIONS)}.")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,6 +69,8 @@ class Example:
 
 def normal_id(clip_id: str) -> str:
     """`clip_id` in Unicode NFC; ConfigError where it is empty or has control characters."""
+    if clip_id.isascii() and clip_id.isprintable() and clip_id:  # NFC already, and quickly seen to be
+        return clip_id
     normal = unicodedata.normalize("NFC", clip_id)
     control = not normal.isprintable() and any(unicodedata.category(letter) == "Cc" for letter in normal)
     if not normal or control:

@@ -20,6 +20,9 @@ A message says what happened, with the id and the numbers, and what to do about 
 This module knows no exit codes: `cli/` turns errors into those.
 """
 
+import difflib
+from collections.abc import Collection
+
 
 class EmoError(Exception):
     """Root of the tree; catch it to catch everything emo raises on purpose."""
@@ -91,3 +94,9 @@ class MissingDependency(EmoError):
 
 class RightsError(EmoError):
     """A licence forbids what was asked."""
+
+
+def hint(name: str, known: Collection[str]) -> str:
+    """The nearest known name, or all of them where none is near."""
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean `{near[0]}`?" if near else f"known: {', '.join(known)}."

@@ -129,3 +129,38 @@ def test_lines_are_canonical_json_after_their_checksum():
 def test_a_line_that_holds_no_object_is_none():
     with pytest.raises(ValueError, match="no object"):
         decode_line(encode_line([1, 2])[:-1])
+
+
+def test_a_newline_that_became_a_zero_was_never_synced_and_another_byte_there_is_damage(
+    path, space, left_behind, make_records, assert_holds
+):
+    whole = left_behind.read_bytes()
+    left_behind.write_bytes(whole[:-1] + b"\0")
+    assert_holds(open_cache(path)["hubert"], make_records(4))
+    for byte in (b"\1", b"\x0b"):
+        left_behind.write_bytes(whole[:-1] + byte)
+        with pytest.raises(DamagedCache, match="it does not end as it did"):
+            tail(space, left_behind)
+
+
+def test_a_journal_shorter_than_what_the_index_took_of_it_is_damage(space, left_behind):
+    _, mark = tail(space, left_behind)
+    assert tail(space, left_behind, mark) == ([], mark)
+    left_behind.write_bytes(left_behind.read_bytes()[:-1])
+    with pytest.raises(
+        DamagedCache, match=rf"line 6 is damaged \({mark.bytes - 1} bytes are left of at least"
+    ):
+        tail(space, left_behind, mark)
+
+
+def test_a_journal_that_is_gone_has_no_tail(space, left_behind):
+    left_behind.unlink()
+    assert tail(space, left_behind, Mark(10, 2)) == ([], Mark(10, 2))
+
+
+@pytest.mark.parametrize("text", [b"[1]", b'"text"', b"7"])
+def test_a_line_that_holds_no_object_is_no_line(text):
+    from crc32c import crc32c
+
+    with pytest.raises(ValueError, match="no object"):
+        decode_line(b"%08x %s" % (crc32c(text), text))

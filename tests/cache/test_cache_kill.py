@@ -213,12 +213,13 @@ def one_run(make_spec, frames_only):
     return run
 
 
+@pytest.mark.parametrize("every", [40, pytest.param(3, marks=pytest.mark.soak)])
 def test_a_kill_before_any_call_of_the_file_system_leaves_a_store_that_resumes(
-    tmp_path, one_run, frames_only, assert_holds
+    every, tmp_path, one_run, frames_only, assert_holds
 ):
     total = count_calls(lambda: one_run(tmp_path / "whole.zarr"))
     assert total > 150
-    for at in range(1, total, 9):
+    for at in range(1, total, every):
         path = tmp_path / f"{at}.zarr"
         child = os.fork()
         if child == 0:

@@ -1,6 +1,11 @@
-"""Mistakes of the command line end with 2 and say what to do, before anything is loaded."""
+"""Mistakes of the command line end with 2 and say what to do, before anything is loaded.
 
+`mistakes.txt` holds the usual ones with what is said of each; `mistakes.py` writes it again.
+"""
+
+import importlib.util
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,6 +14,36 @@ from click.testing import CliRunner
 from emo.cli.device_option import refuse_absent
 from emo.cli.main import emo
 from emo.errors import ConfigError
+
+HERE = Path(__file__).parent
+SNAPSHOT = (HERE / "mistakes.txt").read_text()
+TYPED = [tuple(block.split("\n", 1)) for block in SNAPSHOT.split("$ ")[1:]]
+
+
+@pytest.fixture(scope="module")
+def mistakes():
+    where = importlib.util.spec_from_file_location("mistakes", HERE / "mistakes.py")
+    module = importlib.util.module_from_spec(where)
+    where.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def desk(mistakes, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("desk")
+    mistakes.lay_out(folder)
+    return folder
+
+
+@pytest.mark.parametrize(("line", "said"), TYPED, ids=[line for line, _ in TYPED])
+def test_a_usual_mistake_is_told_with_what_to_do_next(line, said, desk, mistakes, monkeypatch):
+    monkeypatch.chdir(desk)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(desk / ".cache"))
+    monkeypatch.setenv("COLUMNS", mistakes.WIDTH)
+    found = mistakes.told(line, desk)
+    assert found.strip() == said.strip()
+    assert found.endswith("-> 2\n")
+    assert "Traceback" not in found
 
 
 def failed(*words):

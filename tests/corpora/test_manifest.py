@@ -167,9 +167,48 @@ def test_a_row_may_name_the_person_it_is_about(tmp_path):
     assert read_manifest(tmp_path / "again.jsonl") == clips
 
 
+def test_a_row_may_name_the_half_of_the_picture_it_is_about(tmp_path):
+    path = tmp_path / "manifest.csv"
+    path.write_text("path,region,person\na.mp4,left-half,\na.mp4,right-half,2\na.mp4,,\n")
+    clips = read_manifest(path)
+    assert [(clip.clip_id, clip.region) for clip in clips] == [
+        ("a#left-half", "left-half"),
+        ("a#right-half#2", "right-half"),
+        ("a", None),
+    ]
+    write_manifest(tmp_path / "again.jsonl", clips)
+    assert read_manifest(tmp_path / "again.jsonl") == clips
+    path.write_text("path,region\na.mp4,left\n")
+    with pytest.raises(ConfigError, match="row 2: region is 'left', not left-half or right-half"):
+        read_manifest(path)
+
+
 @pytest.mark.parametrize("person", ["0", "9", "-1", "one", "1.5"])
 def test_a_person_that_is_no_small_number_is_refused(tmp_path, person):
     path = tmp_path / "manifest.jsonl"
     path.write_text(f'{{"path": "a.mp4", "person": "{person}"}}\n')
     with pytest.raises(ConfigError, match="person is"):
         read_manifest(path)
+
+
+def test_empty_lines_of_a_csv_count_as_rows_but_are_none(tmp_path):
+    path = tmp_path / "clips.csv"
+    path.write_text("clip_id,path\na,a.mp4\n\nb\n")
+    assert mistakes_of(path) == (f"{path}, row 4: does not have the 2 cells of the header.",)
+    path.write_text("clip_id,path\na,a.mp4\n\nb,b.mp4\n")
+    assert [clip.clip_id for clip in read_manifest(path)] == ["a", "b"]
+
+
+def test_every_cut_of_a_film_names_the_same_file_and_a_zero_character_is_refused_in_each(tmp_path):
+    rows = [{"clip_id": f"cut{n}", "path": "film.mp4", "start": n} for n in range(3)]
+    clips = read_manifest(write_rows(tmp_path / "m.jsonl", *rows))
+    assert {clip.path for clip in clips} == {tmp_path / "film.mp4"}
+    zero = [{"clip_id": f"cut{n}", "path": "film\0.mp4"} for n in range(2)]
+    assert len(mistakes_of(write_rows(tmp_path / "zero.jsonl", *zero))) == 2
+
+
+@pytest.mark.parametrize("letter", ["\n", "\x1f", "\x7f", "\x85"])
+def test_an_id_with_a_control_character_is_refused_with_its_row(tmp_path, letter):
+    rows = [{"clip_id": "a", "path": "a.mp4"}, {"clip_id": f"b{letter}b", "path": "b.mp4"}]
+    (mistake,) = mistakes_of(write_rows(tmp_path / "m.jsonl", *rows))
+    assert "row 2" in mistake and "control" in mistake

@@ -3,11 +3,13 @@
 import numpy as np
 import pytest
 
+from emo.errors import ConfigError
 from emo.extractors import make_encoder
 from emo.extractors.eva import pooled_grid
+from emo.extractors.pixels import squash
 from emo.extractors.videomae import window_starts
 from emo.testing import EncoderTests
-from emo.views import ViewData
+from emo.views import FrameView, ViewData
 
 NAMES = [
     "mae@every3",
@@ -16,7 +18,9 @@ NAMES = [
     "videomae@layers1.3",
     "clip@projected",
     "clip@mean+layers2",
+    "clip@scene+projected",
     "dinov2@all",
+    "dinov2@scene",
     "eva@pool1+int8",
     "eva@224",
 ]
@@ -44,6 +48,23 @@ def test_every_third_face_is_every_third_row_of_all():
     third, full = every.encode([faces])[0], whole.encode([faces])[0]
     np.testing.assert_allclose(third["frames"], full["frames"][::3], atol=1e-5)
     assert every.times(faces)["frames"]["times"] == (np.arange(0, 40, 3) / 25).tolist()
+
+
+@pytest.mark.parametrize("name", ["clip", "dinov2"])
+def test_a_scene_is_one_whole_frame_squashed_to_what_faces_have(name):
+    scene, faces = make_encoder(f"{name}@scene", device="cpu"), make_encoder(name, device="cpu")
+    assert scene.needs == {FrameView("middle")}
+    assert scene.spec.preset == "tiny-random+scene"
+    frame = np.random.default_rng(1).integers(0, 256, (120, 200, 3), dtype=np.uint8)
+    seen = {FrameView("middle"): ViewData(array=frame, times=np.array([0.5]))}
+    (view,) = faces.needs
+    squashed = {view: ViewData(array=squash(frame, view.size)[None], times=np.array([0.5]))}
+    whole, same = scene.encode([seen])[0], faces.encode([squashed])[0]
+    assert whole["frames"].shape == (1, len(whole["utterance"]))
+    assert (whole["utterance"] == same["utterance"]).all()
+    assert scene.times(seen) == {"frames": {"times": [0.5]}}
+    with pytest.raises(ConfigError, match=f"{name}@scene looks at a whole frame"):
+        make_encoder(f"{name}@scene+every3")
 
 
 @pytest.mark.parametrize("name", ["mae", "clip", "dinov2", "videomae"])

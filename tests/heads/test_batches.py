@@ -115,3 +115,11 @@ def test_training_draws_each_version_of_a_feature_and_leaves_masks_and_other_fea
     assert 100 < int(drawn.values["a"][100:, 0].sum()) < 200
     assert not drawn.values["b"].any()
     assert drawn.masks == plain.masks
+
+
+def test_frames_behind_the_end_of_a_clip_are_not_standardised_with():
+    values = torch.tensor([[[1.0], [3.0]], [[5.0], [torch.nan]]])
+    ones = torch.ones(2, dtype=torch.bool)
+    batch = FeatureBatch(("a", "b"), {"v": values}, {"v": ones}, {}, {"v": torch.tensor([2, 1])})
+    scaled = Standardiser.fit(batch)(batch)
+    assert torch.allclose(scaled.rows("v"), torch.tensor([[-1.0], [0.0], [1.0]]) * 1.5**0.5)

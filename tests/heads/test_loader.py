@@ -132,3 +132,28 @@ def test_a_data_loader_reads_a_cache_in_worker_processes(tmp_path, workers, star
     got = list(loader)
     assert [clip_id for batch in got for clip_id in batch.clip_ids] == clip_ids
     assert torch.equal(torch.cat([batch.values["eva"] for batch in got]), whole.values["eva"])
+
+
+def test_frames_in_bins_are_means_of_neighbours_in_the_order_of_time():
+    frames = np.arange(10, dtype=np.float16)[:, None]
+    assert pool(frames, "bins4").tolist() == [[0.5], [3.0], [5.5], [8.0]]
+    assert pool(frames[:3], "bins4").tolist() == [[0], [1], [2]]
+    assert pool(frames, "bins10").tolist() == frames.tolist()
+    with pytest.raises(ConfigError, match="no statistic 'bins0'"):
+        pool(frames, "bins0")
+
+
+def test_frames_in_bins_come_with_lengths_and_nan_behind_the_end(kit):
+    space = kit.space(kit.spec("voice", 2))
+    for name, count in (("long", 9), ("short", 2)):
+        arrays = {"frames": np.ones((count, 2), dtype=np.float16)}
+        space.records[name] = Record(clip_id=name, arrays=arrays)
+    space.records["gone"] = Record(clip_id="gone", status="missing:no_audio")
+    batch = load_features({"voice": space}, ["long", "short", "gone"], {"voice": "frames:bins3"})
+    assert batch.values["voice"].shape == (3, 3, 2)
+    assert batch.lengths["voice"].tolist() == [3, 2, 0]
+    assert batch.token_mask("voice").tolist() == [[True] * 3, [True, True, False], [False] * 3]
+    assert torch.isnan(batch.values["voice"][1, 2]).all()
+    assert batch.present("voice")[1:, 2].tolist() == [[0, 0], [0, 0]]
+    assert batch.take([1]).lengths["voice"].tolist() == [2]
+    assert batch.only(["voice"]).rows("voice").shape == (5, 2)

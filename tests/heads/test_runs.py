@@ -67,6 +67,7 @@ def test_written_files_tell_the_whole_run(kit, clips, config, tmp_path):
         "scores.json",
         "clips.json",
         "results.md",
+        "README.md",
         "confusion.png",
         "loss.png",
     }

@@ -9,9 +9,10 @@ from emo.clip import Clip
 from emo.errors import CheckpointError, ConfigError, NonFiniteLoss, StaleCache
 from emo.evaluation.metrics import classification_scores
 from emo.heads.batches import Source
+from emo.heads.objective import class_weights
 from emo.heads.splits import split_clips
 from emo.heads.trained import CARD, WEIGHTS, TrainedHead
-from emo.heads.training import class_weights, train_head
+from emo.heads.training import train_head
 
 DIMS = {"face": 4, "voice": 4}
 

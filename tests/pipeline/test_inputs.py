@@ -3,14 +3,15 @@
 import pytest
 
 from emo.canonical import canonical_json
-from emo.clip import Clip
+from emo.clip import REGIONS, Clip
 from emo.digests import StatCache, sha256_file
 from emo.pipeline.inputs import InputDigests
 from emo.records import NO_INPUT
-from emo.views import AudioView, FrameView
+from emo.views import AudioView, FacesView, FrameView, MomentView
 
 SPEECH = frozenset({AudioView(rate=16_000)})
-PEAK = frozenset({FrameView("peak")})
+PEAK_FRAME = FrameView("peak")
+PEAK = frozenset({PEAK_FRAME})
 
 
 @pytest.fixture
@@ -57,6 +58,17 @@ def test_only_a_peak_frame_reads_the_action_units(film, tmp_path):
     assert before.of(PEAK) != after.of(PEAK)
     units.unlink()
     assert InputDigests([clip], StatCache(None)).of(PEAK) == {"a": NO_INPUT}
+
+
+def test_the_region_is_read_by_what_looks_at_pictures_alone(film):
+    def digests(needs):
+        clips = [Clip(clip_id=str(region), path=film, region=region) for region in (None, *REGIONS)]
+        return set(InputDigests(clips, StatCache(None)).of({needs}).values())
+
+    assert len(digests(AudioView())) == 1
+    assert len(digests(FacesView(alignment="openface"))) == 1
+    for needs in (FacesView(), FrameView("middle"), PEAK_FRAME, MomentView(0.5)):
+        assert len(digests(needs)) == 3
 
 
 def test_what_cannot_be_read_is_never_fresh(tmp_path):

@@ -19,6 +19,7 @@ from emo.errors import CheckpointError, EmoError, StaleCache
 from emo.extractors import eva, hubert, mae, speech, stills, tiny, videomae, waveform
 from emo.extractors import faces as face_crops
 from emo.extractors.detector import DETECTOR_RECIPE
+from emo.extractors.running import Running
 from emo.pipeline.extract import extract
 from emo.pipeline.inputs import InputDigests
 from emo.pipeline.plan import make_plan
@@ -252,12 +253,12 @@ MUTATIONS = {
     "weights: one more file": weights_change(one_more_file),
     "weights: another folder, the shipped ones": made(lambda world: hubert.Hubert("tiny")),
     "hubert: layer": made(lambda world: hub(world, layer=2)),
-    "hubert: precision": made(lambda world: hub(world, precision="bfloat16")),
+    "hubert: precision": made(lambda world: hub(world, running=Running(precision="bfloat16"))),
     "hubert: recipe version": patched(speech, "RECIPE_VERSION", 99, hub),
     "hubert: normalisation of the sound": preset_with(hubert, hub, normalise=True),
     "hubert: length of pieces": patched(waveform, "LONGEST_S", 30, hub),
     "mae: pooling": made(lambda world: mae.Mae(pooling="class")),
-    "mae: precision": made(lambda world: mae.Mae(precision="float16")),
+    "mae: precision": made(lambda world: mae.Mae(running=Running(precision="float16"))),
     "mae: recipe version": patched(stills, "RECIPE_VERSION", 99, lambda world: mae.Mae()),
     "mae: mean of pixels": preset_with(mae, lambda world: mae.Mae(), mean=(0.5, 0.5, 0.5)),
     "mae: standard deviation of pixels": preset_with(mae, lambda world: mae.Mae(), std=(0.5, 0.5, 0.5)),
@@ -294,6 +295,9 @@ MUTATIONS = {
     "media: gone": media_change(lambda world: world.media.unlink()),
     "person: the second from the left": media_change(
         lambda world: setattr(world, "clip", replace(world.clip, person=2)), lambda _: [mae.Mae()]
+    ),
+    "region: the left half": media_change(
+        lambda world: setattr(world, "clip", replace(world.clip, region="left-half")), lambda _: [mae.Mae()]
     ),
     "cut: start": clip_with(start=0.6),
     "cut: end": clip_with(end=1.4),

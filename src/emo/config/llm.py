@@ -85,7 +85,8 @@ class StageConfig:
 class LlmConfig:
     """A recipe: what the LLaMA is made of and the stages it goes through, in order.
 
-    `arrays` replaces the array that fills a feature's slots, as in {mae: "frames:mean+apex"}.
+    `arrays` replaces the array that fills a feature's slots, as in {mae: "frames:mean+apex"}; `projectors`
+    replaces the kind of projector that fills a slot, as in {eva_patches: attention}.
 
     `standardise` z-scores the features with figures of the training clips; `projector_scale` starts the
     projectors at that multiple of the word embeddings' spread (None: PyTorch's default). Both are off
@@ -101,6 +102,7 @@ class LlmConfig:
     slots: tuple[str, ...] = SLOTS
     lora: LoraSettings = field(default_factory=LoraSettings)
     arrays: Mapping[str, str] = field(default_factory=dict)
+    projectors: Mapping[str, str] = field(default_factory=dict)
     standardise: bool = False
     projector_scale: float | None = None
     max_answer_tokens: int = 1024

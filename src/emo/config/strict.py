@@ -5,8 +5,7 @@ Knows no setting by name: dataclasses say which keys there are, and which types.
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from importlib.resources import files
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
-from emo.errors import ConfigError
+from emo.errors import ConfigError, hint
 
 SUFFIX = ".yaml"
 T = TypeVar("T")
@@ -55,7 +54,9 @@ def parse(text: str, where: str) -> dict[str, Any]:
     if data is None:
         return {}
     if not isinstance(data, dict):
-        raise ConfigError(f"{where}: holds {type(data).__name__}, not `key: value` lines.")
+        raise ConfigError(
+            f"{where}: holds {type(data).__name__}, not `key: value` lines. Write one setting a line."
+        )
     return data
 
 
@@ -91,9 +92,3 @@ def unknown_keys(data: object, kind: type[Any], where: str) -> list[str]:
 def items(data: object) -> list[tuple[str, object]]:
     """Keys and values of a mapping; none of anything else, which is for `checked` to refuse."""
     return [(str(key), value) for key, value in data.items()] if isinstance(data, dict) else []
-
-
-def hint(name: str, known: Collection[str]) -> str:
-    """The nearest known name, or all of them where none is near."""
-    near = difflib.get_close_matches(name, known, n=1)
-    return f"did you mean `{near[0]}`?" if near else f"known: {', '.join(known)}."

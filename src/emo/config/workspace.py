@@ -34,4 +34,4 @@ class Workspace:
     labels: str = "mer2023"
     """Label set: mer2023, merr or dfew."""
     head: str = "attention"
-    """Classifier head of `emo train-head`: concat, attention or `module:Class`."""
+    """Classifier head of `emo train-head`: a name of docs/heads.md, or `module:Class`."""

@@ -42,7 +42,7 @@ def test_every_reader_goes_to_a_manifest_and_back(name, suffix, tree_of, make, t
     assert [clip.clip_id for clip in found] == [row.clip.clip_id for row in rows]
     for clip, row in zip(found, rows, strict=True):
         assert clip.path.resolve() == row.clip.path.resolve() and clip.path.is_file()
-        for field in ("start", "end", "text", "label", "speaker", "split", "group", "dataset"):
+        for field in ("start", "end", "text", "label", "speaker", "split", "group", "dataset", "region"):
             assert getattr(clip, field) == getattr(row.clip, field), field
     assert declared_rights(out, found) == (() if rights is None else (rights,))
 
@@ -198,7 +198,7 @@ def test_iemocap_finds_the_speakers_half_and_leaves_a_session_out(tree_of):
     six = clips_of("iemocap", tree_of("iemocap"), labels="6way", fold="1")
     angry = six["Ses01F_impro01_M000"]
     assert (angry.clip.label, angry.clip.split, angry.clip.speaker) == ("frustrated", "test", "Ses01M")
-    assert (angry.more["region"], first.more["region"]) == ("right-half", "left-half")
+    assert (angry.clip.region, first.clip.region) == ("right-half", "left-half")
     assert six["Ses05F_impro01_F000"].clip.label == "excited" and first.more["arousal"] == 3.0
 
 
@@ -206,9 +206,9 @@ def test_iemocap_of_mertools_has_whole_pictures_unless_they_were_cut(make, tmp_p
     make.iemocap_npz(tmp_path)
     clips = clips_of("iemocap", tmp_path, labels="6way")
     assert clips["Ses05M_script01_1_M001"].clip.label == "excited"
-    assert clips["Ses05M_script01_1_M001"].more["region"] == "left-half"
+    assert clips["Ses05M_script01_1_M001"].clip.region == "left-half"
     make.films(tmp_path, *(f"subvideo-tgt/{name}.avi" for name in clips))
-    assert all(not row.more for row in clips_of("iemocap", tmp_path, labels="6way").values())
+    assert all(row.clip.region is None for row in clips_of("iemocap", tmp_path, labels="6way").values())
 
 
 def test_sentiment_is_a_number_with_a_sign_whatever_file_it_is_in(tree_of, make, tmp_path):

@@ -135,9 +135,15 @@ def test_ranks_that_nobody_started_are_refused():
         pass
 
 
-def test_the_exit_code_of_a_rank_is_that_of_the_command():
-    assert run_as_ranks(["--version"], 2) == 0
-    assert run_as_ranks(["train-llm", "--gpus", "2", "--bits", "4"], 2) == 2
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["train-llm", "--gpus", "2", "--bits", "4"], 2),
+        pytest.param(["--version"], 0, marks=pytest.mark.soak),
+    ],
+)
+def test_the_exit_code_of_a_rank_is_that_of_the_command(arguments, code):
+    assert run_as_ranks(arguments, 2) == code
 
 
 @pytest.mark.parametrize(

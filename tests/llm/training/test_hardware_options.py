@@ -46,7 +46,7 @@ def test_contradictions_are_told_before_anything_is_read():
         CliRunner().invoke(train_llm, ["--bits", "4", "--base", "x"], catch_exceptions=False)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_two_ranks_stop_at_a_signal_and_go_on(command, tmp_path):
     out = tmp_path / "run"
     arguments = ["--gpus", "2", "--stage", "coarse"]

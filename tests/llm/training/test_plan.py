@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from emo.heads.projectors import projectors_for, slot_tokens
+from emo.heads.projectors import projectors_for
 from emo.labels import MER2023
 from emo.llm.examples import ask
 from emo.llm.features import HeldFeatures
@@ -105,7 +105,7 @@ def test_slots_take_as_many_tokens_as_their_projectors_make(kit):
     projectors = projectors_for(slots, {name: shape[-1] for name, shape in shapes.items()}, 4)
     for slot, projector in projectors.items():
         shape = shapes["eva" if slot.startswith("eva") else slot]
-        assert slot_tokens(slot, shape) == projector(torch.zeros(1, *shape)).shape[1]
+        assert projector.tokens(shape) == projector(torch.zeros(1, *shape)).shape[1]
 
 
 def test_grouping_loses_nothing_and_narrows_a_batch():

@@ -1,0 +1,69 @@
+"""Folds by speaker: everybody is answered once, by a head that never saw them."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from emo.errors import ConfigError
+from emo.evaluation.metrics import classification_scores
+from emo.heads.folds import run_folds, split_folds, write_folds
+
+
+@pytest.fixture
+def clips(kit):
+    return kit.clips(90, speakers=15)
+
+
+def test_no_speaker_is_on_two_sides_and_every_clip_is_tested_once(kit, clips):
+    folds = split_folds(clips, 5, kit.config)
+    for splits in folds:
+        sides = [{clip.speaker for clip in part} for part in (splits.train, splits.val, splits.test)]
+        assert not (sides[0] & sides[1] or sides[0] & sides[2] or sides[1] & sides[2])
+        assert all(sides) and not splits.shared_speakers
+        assert len(splits.train) + len(splits.val) + len(splits.test) == 90
+    tested = [clip.clip_id for splits in folds for clip in splits.test]
+    assert sorted(tested) == sorted(clip.clip_id for clip in clips)
+    assert split_folds(clips, 5, kit.config) == folds
+    assert split_folds(clips, 5, replace(kit.config, seed=1)) != folds
+
+
+def test_clips_kept_for_testing_and_clips_without_a_label_take_no_part(kit, clips):
+    kept = [replace(clip, split="test") if index < 20 else clip for index, clip in enumerate(clips)]
+    kept[50] = replace(kept[50], label=None)
+    tested = {clip.clip_id for splits in split_folds(kept, 3, kit.config) for clip in splits.test}
+    assert len(tested) == 69 and not tested & {clip.clip_id for clip in kept[:20]}
+
+
+def test_too_few_speakers_are_told_how_many_folds_they_make(kit, clips):
+    with pytest.raises(ConfigError, match=r"15 speakers do not make 15 folds.*2 to 14"):
+        split_folds(clips, 15, kit.config)
+    with pytest.raises(ConfigError, match="15 speakers do not make 1 folds"):
+        split_folds(clips, 1, kit.config)
+
+
+def test_the_answers_are_those_out_of_fold_and_the_figures_those_of_the_folds(kit, clips, tmp_path):
+    config = replace(kit.config, epochs=6, learning_rate=1e-2)
+    seen = []
+    folded = run_folds(
+        clips, kit.spaces(clips), kit.labels, config, 3, on_epoch=lambda fold, _: seen.append(fold)
+    )
+    assert sorted(set(seen)) == [0, 1, 2]
+    for run in folded.runs:
+        for clip in run.splits.test:
+            assert folded.predicted[clip.clip_id] == run.predicted[clip.clip_id]
+    scores = [run.result.scores.weighted_f1 for run in folded.runs]
+    mean, deviation = folded.mean_and_deviation("weighted_f1")
+    assert mean == pytest.approx(sum(scores) / 3)
+    assert deviation == pytest.approx((sum((score - mean) ** 2 for score in scores) / 2) ** 0.5)
+    truth = {clip.clip_id: clip.label for clip in clips}
+    again = classification_scores(
+        [truth[clip_id] for clip_id in folded.predicted], list(folded.predicted.values()), kit.labels
+    )
+    assert folded.pooled.scores.weighted_f1 == pytest.approx(again.weighted_f1)
+    assert folded.pooled.interval.clusters == 15
+    write_folds(folded, tmp_path)
+    written = json.loads((tmp_path / "folds.json").read_text())
+    assert len(written["predicted"]) == 90 and written["over_folds"]["weighted_f1"]["sd"] == deviation
+    assert (tmp_path / "fold3/head.safetensors").exists()
+    assert "all, out of fold" in (tmp_path / "folds.md").read_text()
