@@ -80,13 +80,17 @@ def evaluate(
         return
 
     from emo.cache import open_cache
+    from emo.corpora.declared import declared_rights, write_rights
     from emo.corpora.manifest import clips_in
+    from emo.evaluation.own_results import FILE as SCORES
     from emo.evaluation.published import load_published
     from emo.pipeline.evaluation import evaluate as run
     from emo.pipeline.evaluation import reproduce
     from emo.pipeline.evaluation_report import write_evaluation, write_reproduction
     from emo.pipeline.leak_scores import leak_scores
     from emo.pipeline.predict import spaces_of
+    from emo.rights import united
+    from emo.run_data import read_run_data
 
     quieten_transformers()
     if recipe and abstain_below:
@@ -98,6 +102,7 @@ def evaluate(
     spaces = spaces_of(system, open_cache(cache, accept_degraded=accept == DEGRADED), force=force)
     note_unknown(voice(ctx), system, spaces)
     leaks = leaks_of(model, clips, spaces)
+    data = united(read_run_data(Path(model)).data, declared_rights(Path(manifest), clips))
     title, how = f"{model} on {chosen}", " ".join(["emo", *sys.argv[1:]])
     if published:
         found = reproduce(system, published, clips, spaces, seed=seed)
@@ -111,8 +116,18 @@ def evaluate(
         lines, result = [*_scored(scored, title), *beside.lines()], scored.to_json()
         if out:
             write_evaluation(scored, system, title, how, Path(out))
+    if out and data:
+        write_rights(Path(out) / SCORES, data)
     if as_json:
-        print_json({"model": model, "split": chosen, **result, "leaks": beside.to_json()})
+        print_json(
+            {
+                "model": model,
+                "split": chosen,
+                **result,
+                "leaks": beside.to_json(),
+                "data": [record.to_json() for record in data],
+            }
+        )
     else:
         click.echo("\n".join(lines))
 
