@@ -274,6 +274,20 @@ def test_ones_own_table_is_mapped_and_columns_that_are_not_there_are_named(make,
         read_dataset("own", tmp_path, {})
 
 
+def test_a_manifest_that_could_not_be_read_is_not_written(make, tmp_path):
+    make.films(tmp_path, "a.mp4")
+    out = tmp_path / "out" / "m.csv"
+    make.table(tmp_path / "t.csv", "path,start,end,kind\na.mp4,5,1,x\n")
+    for columns, told in (
+        ({}, "end 1.0 is not after start 5.0"),
+        ({"labels": "kind"}, "did you mean 'label'"),
+    ):
+        rows, _ = read_dataset("own", tmp_path / "t.csv", {}, columns=columns)
+        with pytest.raises(ConfigError, match=f"m.csv to be written, row 2: .*{told}|{told}"):
+            write_dataset(rows, out, None)
+    assert not any(out.parent.iterdir())
+
+
 def test_bytes_of_another_encoding_are_told_with_row_and_byte(tree_of, make, tmp_path):
     folder = tree_of("mer2023")
     make.table(folder / "transcription.csv", "name,sentence\nsamplenew_00000001,我不知道\n", "gb18030")
