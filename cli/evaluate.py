@@ -92,12 +92,16 @@ def evaluate(
         return
 
     from emo.cache import open_cache
+    from emo.corpora.declared import declared_rights, write_rights
+    from emo.evaluation.own_results import FILE as SCORES
     from emo.evaluation.published import load_published
     from emo.pipeline.evaluation import evaluate as run
     from emo.pipeline.evaluation import reproduce
     from emo.pipeline.evaluation_report import write_evaluation, write_reproduction
     from emo.pipeline.leak_scores import leak_scores
     from emo.pipeline.predict import spaces_of
+    from emo.rights import united
+    from emo.run_data import read_run_data
 
     quieten_transformers()
     if recipe and abstain_below:
@@ -109,6 +113,7 @@ def evaluate(
     spaces = spaces_of(system, open_cache(cache, accept_degraded=accept == DEGRADED), force=force)
     note_unknown(voice(ctx), system, spaces)
     leaks = leaks_of(model, clips, spaces)
+    data = united(read_run_data(Path(model)).data, declared_rights(Path(manifest), clips))
     title, how = f"{model} on {chosen}", " ".join(["emo", *sys.argv[1:]])
     if published:
         found = reproduce(system, published, clips, spaces, seed=seed)
@@ -122,8 +127,18 @@ def evaluate(
         lines, result = [*_scored(scored, title), *beside.lines()], scored.to_json()
         if out:
             write_evaluation(scored, system, title, how, Path(out))
+    if out and data:
+        write_rights(Path(out) / SCORES, data)
     if as_json:
-        print_json({"model": model, "split": chosen, **result, "leaks": beside.to_json()})
+        print_json(
+            {
+                "model": model,
+                "split": chosen,
+                **result,
+                "leaks": beside.to_json(),
+                "data": [record.to_json() for record in data],
+            }
+        )
     else:
         click.echo("\n".join(lines))
 
