@@ -65,3 +65,21 @@ def test_a_view_that_is_not_there_or_not_of_every_clip_is_no_dropped_feature(stu
     few = typed(study, head, "--views", "noise@5dB")
     assert isinstance(few.exception, CacheMiss)
     assert "16 of 16 clips were not extracted under noise@5dB" in str(few.exception)
+
+
+def test_evaluate_scores_a_model_by_declared_group(study, head, tmp_path):
+    rows = [{"clip_id": f"c{n}", "skin": f"{'lighter' if n < 64 else 'darker'}"} for n in range(56, 72)]
+    (tmp_path / "groups.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    words = ["evaluate", "--model", str(head), "--manifest", str(study), "--cache", str(study / "f.zarr")]
+    words += ["--group", "skin", "--group-file", str(tmp_path / "groups.jsonl")]
+    ran = CliRunner().invoke(command, ["-q", *words, "--out", str(tmp_path / "out"), "--json"])
+    assert ran.exit_code == 0, (ran.output, ran.exception)
+    told = json.loads(ran.stdout)["groups"]
+    assert {name: one["n"] for name, one in told["groups"].items()} == {"lighter": 8, "darker": 8}
+    values = [one["value"] for one in told["groups"].values()]
+    assert told["worst_gap"]["value"] == pytest.approx(max(values) - min(values))
+    assert "By skin" in (tmp_path / "out/report.html").read_text()
+    assert "worst gap" in CliRunner().invoke(command, ["-q", *words]).stdout
+    missing = CliRunner().invoke(command, ["-q", *words[:-4], "--group", "skin"])
+    assert isinstance(missing.exception, ConfigError)
+    assert "no column for groups: looked for skin" in str(missing.exception)
