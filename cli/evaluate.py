@@ -130,15 +130,10 @@ def evaluate(
         if out:
             write_reproduction(found, f"{model}: {published.name}", how, Path(out))
     else:
-<<<<<<< HEAD
-        scored = run(system, clips, spaces, abstain_below=abstain_below, seed=seed)
-        beside = leak_scores(leaks, clips, scored.scored.predicted, system.labels, seed=seed)
-        lines, result = [*_scored(scored, title), *beside.lines()], scored.to_json()
-=======
         groups = _groups(clips, manifest, group, group_file) if group else None
         scored = run(system, clips, spaces, abstain_below=abstain_below, groups=groups, seed=seed)
-        lines, result = _scored(scored, title), scored.to_json()
->>>>>>> contend
+        beside = leak_scores(leaks, clips, scored.scored.predicted, system.labels, seed=seed)
+        lines, result = [*_scored(scored, title), *beside.lines()], scored.to_json()
         if out:
             write_evaluation(scored, system, title, how, Path(out))
     if out and data:
