@@ -112,9 +112,9 @@ def ablate(
 
     if not dry_run:
         refuse_absent(device)
-    folders = _folders(others)
     names = [name.strip() for name in (vary or VARIED[system]).split(",") if name.strip()]
-    _refuse_contradictions(system, names, base, others)
+    _refuse_contradictions(system, names, others)
+    folders = _folders(others)
     clips, _ = clips_in(Path(manifest))
     refuse_unlabelled(manifest, clips)
     spaces = spaces_named(open_cache(Path(cache), accept_degraded=accept == DEGRADED), features)
@@ -134,10 +134,10 @@ def ablate(
             _run(ctx, study, system, axes, cells, _seeds(seeds), Path(out), as_json=as_json)
 
 
-def _refuse_contradictions(system: str, axes: Sequence[str], base: str, others: Sequence[str]) -> None:
+def _refuse_contradictions(system: str, axes: Sequence[str], others: Sequence[str]) -> None:
     mistakes = []
-    if system == HEAD and (base or others):
-        mistakes.append("--base and --pretrain are of a LLaMA stage. Add --system llm.")
+    if system == HEAD and others:
+        mistakes.append("--pretrain is of a LLaMA stage. Add --system llm.")
     if others and "pretraining" not in axes:
         mistakes.append("--pretrain gives cells of --vary pretraining. Add that axis.")
     if mistakes:

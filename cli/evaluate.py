@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,10 +18,12 @@ from emo.cli.model_options import loaded, model_options, note_unknown
 from emo.errors import ConfigError
 
 if TYPE_CHECKING:
-    from emo.pipeline.evaluation import Evaluation, Reproduction
+    from emo.clip import Clip
+    from emo.pipeline.evaluation import Evaluation, Groups, Reproduction
 
 
 PREDICTIONS = "predictions:"
+FILE = click.Path(dir_okay=False, path_type=Path)
 
 
 @click.command()
@@ -44,6 +46,8 @@ PREDICTIONS = "predictions:"
     metavar="P",
     help="Also score only what is answered with probability P or more.",
 )
+@click.option("--group", help="Column of declared groups, for UAR by group and the worst gap.")
+@click.option("--group-file", type=FILE, help="Table with that column.  [default: the manifest]")
 @click.option("--out", type=click.Path(file_okay=False), help="Folder for report.html and its figures.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the bootstrap.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
@@ -60,6 +64,8 @@ def evaluate(
     split: str | None,
     recipe: str | None,
     abstain_below: float,
+    group: str | None,
+    group_file: Path | None,
     out: str | None,
     seed: int,
     as_json: bool,
@@ -88,20 +94,26 @@ def evaluate(
             answers = ask_contender(voice(ctx), model, asked, cache, loading, asking, out)
         else:
             answers = Path(model.removeprefix(PREDICTIONS))
-        _score_predictions(ctx, answers, manifest, split, out, seed, as_json)
+        _score_predictions(ctx, answers, manifest, split, group, group_file, out, seed, as_json)
         return
 
     from emo.cache import open_cache
+    from emo.corpora.declared import declared_rights, write_rights
+    from emo.evaluation.own_results import FILE as SCORES
     from emo.evaluation.published import load_published
     from emo.pipeline.evaluation import evaluate as run
     from emo.pipeline.evaluation import reproduce
     from emo.pipeline.evaluation_report import write_evaluation, write_reproduction
     from emo.pipeline.leak_scores import leak_scores
     from emo.pipeline.predict import spaces_of
+    from emo.rights import united
+    from emo.run_data import read_run_data
 
     quieten_transformers()
-    if recipe and abstain_below:
-        raise ConfigError("a published figure knows no abstaining. Leave out --abstain-below or --recipe.")
+    if recipe and (abstain_below or group):
+        raise ConfigError("a published figure knows no abstaining and no groups. Leave out --recipe.")
+    if group_file and not group:
+        raise ConfigError("--group-file needs --group, the name of the column.")
     published = load_published(recipe) if recipe else None
     chosen = split or ("all" if published else "test")
     clips = of_split(manifest, clips_in(Path(manifest))[0], chosen)
@@ -109,6 +121,7 @@ def evaluate(
     spaces = spaces_of(system, open_cache(cache, accept_degraded=accept == DEGRADED), force=force)
     note_unknown(voice(ctx), system, spaces)
     leaks = leaks_of(model, clips, spaces)
+    data = united(read_run_data(Path(model)).data, declared_rights(Path(manifest), clips))
     title, how = f"{model} on {chosen}", " ".join(["emo", *sys.argv[1:]])
     if published:
         found = reproduce(system, published, clips, spaces, seed=seed)
@@ -117,13 +130,24 @@ def evaluate(
         if out:
             write_reproduction(found, f"{model}: {published.name}", how, Path(out))
     else:
-        scored = run(system, clips, spaces, abstain_below=abstain_below, seed=seed)
+        groups = _groups(clips, manifest, group, group_file) if group else None
+        scored = run(system, clips, spaces, abstain_below=abstain_below, groups=groups, seed=seed)
         beside = leak_scores(leaks, clips, scored.scored.predicted, system.labels, seed=seed)
         lines, result = [*_scored(scored, title), *beside.lines()], scored.to_json()
         if out:
             write_evaluation(scored, system, title, how, Path(out))
+    if out and data:
+        write_rights(Path(out) / SCORES, data)
     if as_json:
-        print_json({"model": model, "split": chosen, **result, "leaks": beside.to_json()})
+        print_json(
+            {
+                "model": model,
+                "split": chosen,
+                **result,
+                "leaks": beside.to_json(),
+                "data": [record.to_json() for record in data],
+            }
+        )
     else:
         click.echo("\n".join(lines))
 
@@ -133,6 +157,8 @@ def _score_predictions(
     answers: Path,
     manifest: str,
     split: str | None,
+    group: str | None,
+    group_file: Path | None,
     out: str | None,
     seed: int,
     as_json: bool,
@@ -146,10 +172,23 @@ def _score_predictions(
         predictions=(answers,),
         truth=manifest_in(Path(manifest)),
         split=split or "test",
+        group=group,
+        group_file=group_file,
         out=Path(out) if out else None,
         seed=seed,
         as_json=as_json,
     )
+
+
+def _groups(clips: Sequence[Clip], manifest: str, column: str, file: Path | None) -> Groups:
+    """What the manifest, or the table beside it, declares of the clips in a column."""
+    from emo.corpora.manifest import manifest_in
+    from emo.evaluation.answers_table import read_table, text_of
+    from emo.pipeline.evaluation import Groups
+
+    table = read_table(file or manifest_in(Path(manifest)))
+    named = table.column((column,), "groups")
+    return Groups(named, [text_of(table.rows.get(clip.clip_id, {}).get(named)) for clip in clips])
 
 
 def _scored(found: Evaluation, title: str) -> Iterator[str]:
@@ -160,6 +199,10 @@ def _scored(found: Evaluation, title: str) -> Iterator[str]:
     )
     yield f"  calibration: ECE {found.calibration.ece}, log loss {found.calibration.nll}"
     yield f"  answering only when sure: area under risk by coverage {found.risk.aurc}"
+    if found.groups:
+        from emo.cli.score import group_lines
+
+        yield from (f"  {line}" for line in group_lines(found.groups))
     if found.answered is not None:
         yield (
             f"  at least {found.threshold:.2f} sure: {found.coverage:.1%} of clips, "

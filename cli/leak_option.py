@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import click
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from emo.clip import Clip
     from emo.evaluation.leaks import Leaks
     from emo.run_data import RunData
+
+    Sides: TypeAlias = tuple[Sequence[Clip], Sequence[Clip]]
 
 
 def leak_option() -> Callable[[Any], Any]:
@@ -41,10 +43,12 @@ def checked_run_data(
     *,
     allowed: str,
     start: Path | None = None,
+    folds: Sequence[Sides] = (),
 ) -> RunData:
     """What the run is trained on, after printing what of the test is in it; ConfigError unless `allowed`.
 
-    `start` is a checkpoint of another run that this one begins with: what that saw counts too.
+    `start` is a checkpoint of another run that this one begins with: what that saw counts. `folds` are the
+    training and test clips of each fold, where the splits of the manifest do not say.
     """
     from emo.corpora.declared import declared_rights
     from emo.evaluation.leaks import find_leaks, refuse_leaks
@@ -52,19 +56,27 @@ def checked_run_data(
     from emo.run_data import RunData, read_run_data, seen_clips
 
     digests = media_digests(spaces)
+    data = united(declared_rights(Path(manifest), clips), cache.data if cache else ())
+    before = read_run_data(start) if start else RunData()
+    whole = RunData(data).joined(before)
+    for trained, tested in folds or [_sides(clips)]:
+        run = RunData(data, seen_clips(trained, digests)).joined(before)
+        leaks = find_leaks(run.clips, seen_clips(tested, digests))
+        refuse_leaks(leaks, allowed)
+        for line in leaks.lines():
+            speaker.note(line)
+        if tested and not leaks.found:
+            speaker.note(f"no leak found: {len(run.clips)} training clips, {len(tested)} test clips")
+        whole = whole.joined(run)
+    return whole
+
+
+def _sides(clips: Sequence[Clip]) -> Sides:
+    """Clips that are trained or validated on, and those that are tested on, by their splits."""
     labelled = [clip for clip in clips if clip.label]
     known = (*TRAINING, *VALIDATION)
-    train = seen_clips((clip for clip in labelled if clip.split in known), digests)
-    test = seen_clips((clip for clip in labelled if clip.split not in known), digests)
-    data = united(declared_rights(Path(manifest), clips), cache.data if cache else ())
-    run = RunData(data, train).joined(read_run_data(start) if start else RunData())
-    leaks = find_leaks(run.clips, test)
-    refuse_leaks(leaks, allowed)
-    for line in leaks.lines():
-        speaker.note(line)
-    if test and not leaks.found:
-        speaker.note(f"no leak found: {len(run.clips)} training clips, {len(test)} test clips")
-    return run
+    trained = [clip for clip in labelled if clip.split in known]
+    return trained, [clip for clip in labelled if clip.split not in known]
 
 
 def leaks_of(model: str, clips: Sequence[Clip], spaces: Mapping[str, Space]) -> Leaks:

@@ -67,12 +67,17 @@ def report(
 def _boards(
     ctx: click.Context, results: Sequence[str], boards: Sequence[str], outs: Sequence[Path], as_json: bool
 ) -> None:
+    from emo.corpora.declared import declared_rights
     from emo.evaluation.board_text import FORMS, board_table, terminal
     from emo.evaluation.leaderboard import board_names, load_board, placed
     from emo.evaluation.own_results import read_own
+    from emo.rights import united
 
     _refuse_suffixes(outs, tuple(FORMS))
     own = [result for place in results for result in read_own(place)]
+    data = united(*(declared_rights(result.path, []) for result in own))
+    for record in data:
+        voice(ctx).note(f"made of {record.sentence}; cite: {record.citation or 'nobody said'}")
     tables, rows = [], {}
     for name in boards or board_names():
         board = load_board(name)
@@ -98,7 +103,7 @@ def _boards(
     for path in outs:
         _write(ctx, path, FORMS[path.suffix.lower()](tables))
     if as_json:
-        print_json({"boards": rows})
+        print_json({"boards": rows, "data": [record.to_json() for record in data]})
     elif not outs:
         click.echo(terminal(tables), nl=False)
 

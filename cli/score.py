@@ -13,6 +13,7 @@ from emo.cli.console import SCHEMA_VERSION, print_json, voice
 from emo.errors import ConfigError
 
 if TYPE_CHECKING:
+    from emo.evaluation.groups import GroupScores
     from emo.evaluation.scoring import FileScores
 
 FILE = click.Path(dir_okay=False, path_type=Path)
@@ -133,14 +134,18 @@ def _lines(found: FileScores) -> Iterator[str]:
                 f"p {each.p_value:.3g}"
             )
     if found.groups:
-        groups = found.groups
-        yield f"{groups.gap.metric} by {groups.column}, worst first"
-        for one in groups.groups:
-            yield (
-                f"  {one.group:<18} {one.score}, n {one.n}, {one.score.clusters} speakers or clips, "
-                f"invalid {one.invalid_rate:.1%}"
-            )
-        yield f"  worst gap          {groups.gap}, p {groups.p_value:.3g} by shuffling groups"
-        yield from (f"  note: {note}" for note in groups.notes)
-        if groups.undeclared:
-            yield f"  {groups.undeclared} clips declare no {groups.column}"
+        yield from group_lines(found.groups)
+
+
+def group_lines(groups: GroupScores) -> Iterator[str]:
+    """Scores by group and the worst gap, for people."""
+    yield f"{groups.gap.metric} by {groups.column}, worst first"
+    for one in groups.groups:
+        yield (
+            f"  {one.group:<18} {one.score}, n {one.n}, {one.score.clusters} speakers or clips, "
+            f"invalid {one.invalid_rate:.1%}"
+        )
+    yield f"  worst gap          {groups.gap}, p {groups.p_value:.3g} by shuffling groups"
+    yield from (f"  note: {note}" for note in groups.notes)
+    if groups.undeclared:
+        yield f"  {groups.undeclared} clips declare no {groups.column}"

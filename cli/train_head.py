@@ -111,6 +111,7 @@ def train_head(
     """
     from emo.cache import open_cache
     from emo.corpora import clips_in
+    from emo.run_data import write_run_data
 
     if folds and (sweeps or controls):
         raise ConfigError("--folds goes with neither --sweep nor --controls. Leave one out.")
@@ -139,18 +140,31 @@ def train_head(
         labels=label_set(labels, clips),
         ratings=_ratings(Path(manifest), clips, [cell.config for cell in cells]),
         augmented=augmented_spaces(store, spaces) if augment else {},
-        data=checked_run_data(speaker, manifest, clips, spaces, store, allowed=allow_leak),
+        data=checked_run_data(
+            speaker, manifest, clips, spaces, store, allowed=allow_leak, folds=_sides(clips, folds, base)
+        ),
         out=out,
         as_json=as_json,
     )
     if dry_run:
         work.say_what_it_takes(folds)
-    elif folds:
+        return
+    if folds:
         work.fold(folds)
     elif sweeps:
         work.sweep()
     else:
         work.train(controls=controls)
+    write_run_data(Path(out), work.data)
+
+
+def _sides(clips: Sequence[Clip], folds: int, config: HeadConfig) -> list[tuple[list[Clip], list[Clip]]]:
+    """What each fold is trained and tested on; nothing where there are no folds."""
+    from emo.heads.folds import split_folds
+
+    if not folds:
+        return []
+    return [([*one.train, *one.val], list(one.test)) for one in split_folds(clips, folds, config)]
 
 
 def _cells(base: HeadConfig, settings: Sequence[str], sweeps: Sequence[str]) -> list[Cell]:

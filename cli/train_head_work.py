@@ -39,7 +39,6 @@ class HeadWork:
     def train(self, *, controls: bool) -> None:
         """One head."""
         from emo.heads.runs import run_head, write_run
-        from emo.run_data import write_run_data
 
         config = self.cells[0].config
         with self.speaker.meter("train-head") as meter:
@@ -54,7 +53,6 @@ class HeadWork:
                 on_epoch=lambda metrics: meter.update(metrics.epoch, config.epochs, _told(metrics)),
             )
         write_run(run, Path(self.out), self.data.data)
-        write_run_data(Path(self.out), self.data)
         note_run(self.speaker, run, self.out)
         if self.as_json:
             print_json({"out": self.out, **run.to_json()})
@@ -65,7 +63,6 @@ class HeadWork:
         """One head a cell, and the choice."""
         from emo.heads.splits import split_clips
         from emo.heads.sweep import Sweep, run_sweep, write_sweep
-        from emo.run_data import write_run_data
 
         first = self.cells[0].config
         note_splits(self.speaker, split_clips(self.clips, val_share=first.val_share, seed=first.seed))
@@ -91,7 +88,6 @@ class HeadWork:
                 meter.update(len(results), total, result.cell.name)
         sweep = Sweep(tuple(results))
         write_sweep(sweep, Path(self.out))
-        write_run_data(Path(self.out), self.data)
         if self.as_json:
             print_json({"out": self.out, **sweep.to_json()})
         else:
@@ -100,7 +96,6 @@ class HeadWork:
     def fold(self, folds: int) -> None:
         """One head a fold."""
         from emo.heads.folds import run_folds, write_folds
-        from emo.run_data import write_run_data
 
         config = self.cells[0].config
         with self.speaker.meter("train-head") as meter:
@@ -117,7 +112,6 @@ class HeadWork:
                 ),
             )
         write_folds(folded, Path(self.out), self.data.data)
-        write_run_data(Path(self.out), self.data)
         if self.as_json:
             print_json({"out": self.out, **folded.to_json()})
         else:

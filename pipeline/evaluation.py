@@ -14,7 +14,9 @@ from emo.clip import Clip
 from emo.config.decoding import Decoding
 from emo.errors import ConfigError
 from emo.evaluation.calibration import CalibrationScores, calibration_scores
+from emo.evaluation.groups import GroupScores, by_group
 from emo.evaluation.intervals import Interval, bootstrap_interval
+from emo.evaluation.mer2023 import labels_only
 from emo.evaluation.published import EvaluationRecipe, Expected
 from emo.evaluation.scored import Scored, score
 from emo.evaluation.selective import RiskCoverage, risk_coverage
@@ -28,11 +30,20 @@ from emo.pipeline.score import labels_of, score_answers
 from emo.pipeline.systems import LlamaSystem, System, answer_all, batches
 
 
+@dataclass(frozen=True, slots=True)
+class Groups:
+    """What each of the clips was declared to be in a `column`, None where nothing was."""
+
+    column: str
+    of_clips: Sequence[str | None]
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Evaluation:
     """Answers on labelled clips with every score.
 
-    `scored` counts every answer as it was said. `answered` are the scores of the answers that are at least
+    `scored` counts every answer as it was said; `groups` are its UAR by declared group, where one was asked
+    for. `answered` are the scores of the answers that are at least
     `threshold` sure, None where there is no threshold or none is; `coverage` is their share.
     """
 
@@ -44,6 +55,7 @@ class Evaluation:
     threshold: float
     coverage: float
     answered: Scored | None
+    groups: GroupScores | None = None
 
     def to_json(self) -> dict[str, object]:
         """Every score by its name."""
@@ -56,6 +68,7 @@ class Evaluation:
             "calibration": self.calibration.to_json(),
             "risk_coverage": self.risk.to_json(),
             "abstain_below": withheld,
+            "groups": self.groups.to_json() if self.groups else None,
         }
 
 
@@ -65,11 +78,12 @@ def evaluate(
     spaces: Mapping[str, FeatureSpace],
     *,
     abstain_below: float = 0.0,
+    groups: Groups | None = None,
     seed: int = 0,
 ) -> Evaluation:
     """Ask `system` about `clips` and score what it says; `seed` is the bootstrap's.
 
-    ConfigError where a clip has no label, or one that the system does not know.
+    ConfigError where a clip has no label, or one that the system does not know, or fewer than two groups.
     """
     labels_of(clips)
     answers = list(answer_all(system, clips, spaces, reasons=False))
@@ -91,7 +105,13 @@ def evaluate(
         threshold=abstain_below,
         coverage=len(sure) / len(clips),
         answered=answered,
+        groups=_by_group(scored, groups, seed) if groups else None,
     )
+
+
+def _by_group(scored: Scored, groups: Groups, seed: int) -> GroupScores:
+    summed = labels_only(scored.truth, scored.predicted, scored.labels)
+    return by_group(summed, groups.of_clips, scored.speakers, score="uar", column=groups.column, seed=seed)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -25,6 +25,7 @@ def write_evaluation(evaluation: Evaluation, system: System, title: str, how: st
     report = Report(title, _subtitle(scored))
     _results(report, evaluation)
     _mistakes(report, scored)
+    _groups(report, evaluation)
     _calibration(report, evaluation, system)
     _refusing(report, evaluation)
     report.section("How this was made").code(how)
@@ -98,6 +99,31 @@ def _mistakes(report: Report, scored: Scored) -> None:
     report.section("Who is taken for whom")
     report.images((png_bytes(confusion_figure(scored.scores)), "clips by true and answered label"))
     report.table(("class", "n", "precision", "recall", "F1"), per_class_rows(scored.scores))
+
+
+def _groups(report: Report, evaluation: Evaluation) -> None:
+    found = evaluation.groups
+    if found is None:
+        return
+    report.section(f"By {found.column}", "Groups are as declared; nothing is inferred from a face.")
+    report.table(
+        ("group, worst first", "n", "speakers", "UAR", "95 % interval", "invalid"),
+        [
+            (
+                one.group,
+                str(one.n),
+                str(one.score.clusters),
+                f"{one.score.point:.3f}",
+                f"{one.score.low:.3f} to {one.score.high:.3f}",
+                f"{one.invalid_rate:.1%}",
+            )
+            for one in found.groups
+        ],
+        f"Worst gap {found.gap}; p {found.p_value:.3g} by shuffling groups among speakers. "
+        f"{found.undeclared} clips declare no {found.column}.",
+    )
+    for note in found.notes:
+        report.note(note)
 
 
 def _calibration(report: Report, evaluation: Evaluation, system: System) -> None:

@@ -6,6 +6,7 @@ Each is `module:READER`; its key is that of `catalogue.yaml`, which holds the fa
 from __future__ import annotations
 
 from collections.abc import Mapping
+from difflib import get_close_matches
 from importlib import import_module
 
 from emo.corpora.datasets.reading import Reader
@@ -39,7 +40,9 @@ READERS: Mapping[str, str] = {
 def reader(name: str) -> Reader:
     """The reader of that name; ConfigError with the known ones."""
     if name not in READERS:
-        raise ConfigError(f"no data set {name!r} can be read. Known: {', '.join(READERS)}.")
+        near = get_close_matches(name.lower(), READERS, n=1)
+        hint = f"Did you mean {near[0]!r}? " if near else ""
+        raise ConfigError(f"no data set {name!r} can be read. {hint}Known: {', '.join(READERS)}.")
     module, attribute = READERS[name].split(":")
     found: Reader = getattr(import_module(module), attribute)
     return found

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from emo.canonical import Json
@@ -80,7 +81,7 @@ def _of_mertools(tree: Tree, options: Mapping[str, str]) -> Iterator[Row]:
         if mistakes.one_of(path, name, "emo", str(told.get("emo")), known):
             film = media.get(name, tree.root / folder / f"{name}.{'avi' if cut else 'mp4'}")
             row = _row(name, film, SIX[int(str(told["emo"]))], options["fold"], said.get(name, ""), {})
-            yield row if not cut else Row(clip=row.clip)
+            yield replace(row, clip=replace(row.clip, region=None)) if cut else row
     mistakes.refuse()
 
 
@@ -112,9 +113,9 @@ def _row(
         speaker=f"{session}{gender}",
         split="test" if session == f"Ses0{fold}" else "train",
         group=session,
+        region="left-half" if name[5] == gender else "right-half",
     )
-    half = "left-half" if name[5] == gender else "right-half"
-    return Row(clip=clip, more={"region": half, "gender": gender, **more})
+    return Row(clip=clip, more={"gender": gender, **more})
 
 
 READER = Reader(

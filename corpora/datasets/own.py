@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from emo.canonical import Json
-from emo.clip import Clip
+from emo.clip import REGIONS, Clip
 from emo.corpora.datasets.reading import Cells, Mistakes, Reader, Row, Tree
 from emo.corpora.manifest import COLUMNS, PATHS
 from emo.errors import ConfigError
@@ -99,6 +99,9 @@ def _clip(path: Path, number: int, cells: Cells, mistakes: Mistakes) -> Clip:
     start, end, person = (
         mistakes.number(path, number, name, cells.get(name, "")) for name in ("start", "end", "person")
     )
+    told = cells.get("region", "")
+    if told:
+        mistakes.one_of(path, number, "region", told, REGIONS)
     places = {name: path.parent / cells[name] if cells.get(name) else None for name in PATHS}
     return Clip(
         clip_id=cells.get("clip_id") or Path(cells["path"]).with_suffix("").as_posix(),
@@ -113,6 +116,7 @@ def _clip(path: Path, number: int, cells: Cells, mistakes: Mistakes) -> Clip:
         au_path=places["au_path"],
         person=None if person is None else int(person),
         faces_path=places["faces_path"],
+        region=next((region for region in REGIONS if region == told), None),
     )
 
 

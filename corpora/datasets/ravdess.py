@@ -30,7 +30,13 @@ def _read(tree: Tree, options: Mapping[str, str]) -> Iterator[Row]:
     wanted = f"{MODALITIES[options['modality']]}-{CHANNELS[options['channel']]}-"
     named = {name: path for name, path in tree.media("").items() if NAME.fullmatch(name)}
     if not any(name.startswith(wanted) for name in named):
-        raise tree.missing(f"Actor_01/{wanted}01-01-01-01-01.*")
+        others = sorted({name[:5] for name in named})
+        lacks = (
+            f"is not there; there are {', '.join(others)}: see --option modality and channel"
+            if others
+            else ""
+        )
+        raise tree.missing(f"Actor_01/{wanted}01-01-01-01-01.*", lacks=lacks or "is not there")
     for name, path in sorted(named.items()):
         if not name.startswith(wanted):
             continue

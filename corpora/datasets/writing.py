@@ -19,7 +19,7 @@ from emo.corpora.comparison import catalogue
 from emo.corpora.datasets import reader
 from emo.corpora.datasets.reading import MISTAKES_SHOWN, Row, Tree
 from emo.corpora.declared import known_rights, write_rights
-from emo.corpora.manifest import COLUMNS, manifest_row
+from emo.corpora.manifest import COLUMNS, manifest_row, read_manifest
 from emo.errors import ConfigError
 from emo.rights import DataRights
 
@@ -106,7 +106,8 @@ def write_dataset(
 ) -> Written:
     """Write `rows` as a manifest, JSON lines or CSV as `out` ends, and their rights beside it.
 
-    ConfigError for another ending, and where none of the media files is there unless they are kept.
+    ConfigError for another ending, for rows that no manifest may have, and where none of the media files is
+    there unless they are kept.
     """
     if out.suffix.lower() not in SUFFIXES:
         raise ConfigError(f"--out {out}: a manifest ends in {' or '.join(SUFFIXES)}.")
@@ -121,7 +122,7 @@ def write_dataset(
     kept = [row for row in rows if keep_missing or row.clip.clip_id not in gone]
     out.parent.mkdir(parents=True, exist_ok=True)
     cells = [{**manifest_row(row.clip, out.parent), **row.more} for row in kept]
-    _replace(out, _csv(cells) if out.suffix.lower() == ".csv" else _lines(cells))
+    _write_readable(out, _csv(cells) if out.suffix.lower() == ".csv" else _lines(cells))
     if rights is not None:
         write_rights(out, [rights])
     listed = out.with_name(out.name + MISSING_SUFFIX)
@@ -132,6 +133,20 @@ def write_dataset(
     return Written(
         manifest=out, rows=kept, missing=missing, listed=listed if missing else None, rights=rights
     )
+
+
+def _write_readable(out: Path, text: str) -> None:
+    """Write a manifest. ConfigError, with `out` as it was, where no command could read it afterwards."""
+    partial = out.with_name(f"{out.stem}.partial{out.suffix}")
+    partial.write_text(text, encoding="utf-8", newline="")
+    try:
+        read_manifest(partial)
+    except ConfigError as error:
+        partial.unlink()
+        raise ConfigError(
+            *(mistake.replace(str(partial), f"{out} to be written") for mistake in error.mistakes)
+        ) from error
+    partial.replace(out)
 
 
 def _is_media(path: Path) -> bool:

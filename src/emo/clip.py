@@ -13,10 +13,10 @@ from typing import Literal, TypeAlias, get_args
 from emo.errors import ConfigError
 
 Seconds: TypeAlias = float
-Region = Literal["left-half", "right-half"]
-REGIONS: tuple[Region, ...] = get_args(Region)
 TRAINING: tuple[str | None, ...] = (None, "", "train")  # what `split` says of clips that are trained on
 VALIDATION: tuple[str | None, ...] = ("val", "dev", "valid", "validation")
+Region = Literal["left-half", "right-half"]
+REGIONS: tuple[Region, ...] = get_args(Region)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -80,6 +80,14 @@ def test_scores_stand_with_and_without_what_training_saw(place, run):
     assert told["leaks"]["without_seen"]["n"] == 7
 
 
+def test_a_report_says_what_data_its_figures_are_of(place, run, tmp_path):
+    asked = ["evaluate", "--model", run, "--cache", place / "f.zarr", "--manifest", place / "m.csv"]
+    assert typed(*asked, "--out", tmp_path / "test")[0] == 0
+    code, said, noted = typed("report", f"ours={tmp_path / 'test'}", "--board", "dfew-zero-shot", "--json")
+    assert code == 0 and "made of ravdess: licence CC BY-NC-SA 4.0" in noted
+    assert [record["name"] for record in json.loads(said)["data"]] == ["ravdess"]
+
+
 def test_without_a_test_nothing_is_asked(place, tmp_path):
     rows = [row for row in (place / "m.csv").read_text().splitlines() if ",test," not in row]
     (place / "train.csv").write_text("\n".join(rows) + "\n")

@@ -91,7 +91,7 @@ def test_a_llama_stage_without_emotion_encoders_stages_or_texts(place, tiny_llam
 def test_what_contradicts_itself_is_told_before_anything_is_read(place):
     for words, told in (
         (["--vary", "stages"], "Known: emotion-encoders, subsets"),
-        (["--base", "x"], "Add --system llm"),
+        (["--pretrain", "x=y"], "Add --system llm"),
         (["--seeds", "0,x"], "not whole numbers"),
         (["--features", "hubert", "--vary", "emotion-encoders"], "Add eva to --features"),
         (["--system", "llm", "--pretrain", "merr=x", "--vary", "pretraining"], "'merr' is taken"),

@@ -3,7 +3,10 @@
 import base64
 import io
 import json
+import os
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -11,6 +14,7 @@ import torch
 from click.testing import CliRunner
 from PIL import Image
 
+from emo.cache import open_cache
 from emo.cli.main import emo as command
 from emo.cli.main import exit_code
 from emo.errors import CheckpointError, ConfigError, RightsError, ServiceDown
@@ -19,6 +23,7 @@ from emo.llm.tiny.tokenizer import train_tokenizer
 from emo.pipeline.contender_media import shown
 from emo.pipeline.contenders import question
 from emo.pipeline.peers import peer
+from emo.rights import load_rights
 from emo.testing import drawn_face, tone, write_clip
 from emo.views import ViewProblem
 
@@ -297,3 +302,34 @@ def test_the_question_holds_the_label_set_and_the_words_as_data(place):
         'The person says: "He said \\"sad\\"." Which of these emotions does the person express: happy, sad? '
         "Answer with one word of this list."
     )
+
+
+def test_what_the_cache_knows_of_its_data_forbids_sending_too(place, tmp_path):
+    open_cache(tmp_path / "none.zarr", "a").unite([load_rights("mer2023")])
+    words = ["--url", "http://models.example/v1", "--send-media-to", "models.example"]
+    ran = typed(place, "service:gpt", tmp_path, *words)
+    assert isinstance(ran.exception, RightsError)
+    assert "mer2023 (EULA): may not be sent to models.example" in str(ran.exception)
+
+
+def test_a_peer_of_the_hub_is_fetched_at_its_commit_without_code_and_pickles(qwen2_audio, hub, tmp_path):
+    repository = hub.make("me/tiny", kind="models")
+    for path in qwen2_audio.iterdir():
+        repository.add(path.name, path.read_bytes(), large=path.suffix == ".safetensors")
+    repository.add("modeling_own.py", b"raise SystemExit('code ran')")
+    repository.add("pytorch_model.bin", b"pickle")
+    commit = repository.branches["main"]
+    code = (
+        "import json, sys; from pathlib import Path; from emo.pipeline.peers import peer; "
+        f"found = peer('me/tiny@{commit}'); "
+        "print(json.dumps([found.identity['weights'], sorted(p.name for p in found._folder.iterdir())]))"
+    )
+    environment = {**os.environ, **hub.environment, "HF_HOME": str(tmp_path)}
+    ran = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=240
+    )
+    assert ran.returncode == 0, ran.stderr
+    weights, names = json.loads(ran.stdout.splitlines()[-1])
+    assert weights == {"repo": "me/tiny", "commit": commit}
+    assert "model.safetensors" in names
+    assert not {"modeling_own.py", "pytorch_model.bin"} & set(names)

@@ -3,13 +3,20 @@
 import json
 
 import pytest
+import torch
 from click.testing import CliRunner
 
 from emo.cache import open_cache
 from emo.cli.main import emo as command
+from emo.corpora import clips_in
 from emo.errors import CacheMiss, ConfigError
 from emo.extractors import make_encoder
 from emo.extractors.augment import Augmented, parse_augmentation
+from emo.heads.loader import load_features
+from emo.pipeline.answers import Answer
+from emo.pipeline.predict import spaces_of
+from emo.pipeline.robustness import CLEAN, conditions, under_conditions
+from emo.pipeline.systems import load_system
 from emo.records import Record
 
 
@@ -65,3 +72,57 @@ def test_a_view_that_is_not_there_or_not_of_every_clip_is_no_dropped_feature(stu
     few = typed(study, head, "--views", "noise@5dB")
     assert isinstance(few.exception, CacheMiss)
     assert "16 of 16 clips were not extracted under noise@5dB" in str(few.exception)
+
+
+def test_evaluate_scores_a_model_by_declared_group(study, head, tmp_path):
+    rows = [{"clip_id": f"c{n}", "skin": f"{'lighter' if n < 64 else 'darker'}"} for n in range(56, 72)]
+    (tmp_path / "groups.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    words = ["evaluate", "--model", str(head), "--manifest", str(study), "--cache", str(study / "f.zarr")]
+    words += ["--group", "skin", "--group-file", str(tmp_path / "groups.jsonl")]
+    ran = CliRunner().invoke(command, ["-q", *words, "--out", str(tmp_path / "out"), "--json"])
+    assert ran.exit_code == 0, (ran.output, ran.exception)
+    told = json.loads(ran.stdout)["groups"]
+    assert {name: one["n"] for name, one in told["groups"].items()} == {"lighter": 8, "darker": 8}
+    values = [one["value"] for one in told["groups"].values()]
+    assert told["worst_gap"]["value"] == pytest.approx(max(values) - min(values))
+    assert "By skin" in (tmp_path / "out/report.html").read_text()
+    assert "worst gap" in CliRunner().invoke(command, ["-q", *words]).stdout
+    missing = CliRunner().invoke(command, ["-q", *words[:-4], "--group", "skin"])
+    assert isinstance(missing.exception, ConfigError)
+    assert "no column for groups: looked for skin" in str(missing.exception)
+
+
+class Seen:
+    """A system that remembers what it is given and says `happy`."""
+
+    def __init__(self, of):
+        self.labels, self.arrays, self.given = of.labels, of.arrays, []
+
+    def answers(self, clips, batch, *, reasons=True):
+        self.given.append(batch)
+        for clip in clips:
+            yield Answer(clip_id=clip.clip_id, label="happy", probabilities={})
+
+
+def test_a_condition_changes_its_features_and_nothing_else(study, head):
+    system = load_system(head)
+    cache = open_cache(study / "f.zarr")
+    spaces = spaces_of(system, cache)
+    clips = [clip for clip in clips_in(study)[0] if clip.split == "test"]
+    seen = Seen(system)
+    chosen = [
+        one
+        for one in conditions(seen, cache, spaces, ["noise@0dB"])
+        if one.name in (CLEAN, "noise@0dB", "without mae")
+    ]
+    assert [one.name for one in chosen] == [CLEAN, "noise@0dB", "without mae"]
+    under_conditions(seen, clips, spaces, chosen)
+    clean, noisy, without = seen.given
+    worse = load_features({"hubert": chosen[1].views["hubert"]}, clean.clip_ids, system.arrays)
+    assert torch.equal(noisy.values["hubert"], worse.values["hubert"])
+    assert not torch.equal(noisy.values["hubert"], clean.values["hubert"])
+    assert noisy.sources == clean.sources  # the model knows the clean recipe and would refuse the other
+    assert torch.equal(noisy.values["mae"], clean.values["mae"])
+    assert not without.masks["mae"].any()
+    assert without.masks["hubert"].all()
+    assert clean.masks["mae"].all()

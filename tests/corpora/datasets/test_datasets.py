@@ -42,7 +42,7 @@ def test_every_reader_goes_to_a_manifest_and_back(name, suffix, tree_of, make, t
     assert [clip.clip_id for clip in found] == [row.clip.clip_id for row in rows]
     for clip, row in zip(found, rows, strict=True):
         assert clip.path.resolve() == row.clip.path.resolve() and clip.path.is_file()
-        for field in ("start", "end", "text", "label", "speaker", "split", "group", "dataset"):
+        for field in ("start", "end", "text", "label", "speaker", "split", "group", "dataset", "region"):
             assert getattr(clip, field) == getattr(row.clip, field), field
     assert declared_rights(out, found) == (() if rights is None else (rights,))
 
@@ -198,7 +198,7 @@ def test_iemocap_finds_the_speakers_half_and_leaves_a_session_out(tree_of):
     six = clips_of("iemocap", tree_of("iemocap"), labels="6way", fold="1")
     angry = six["Ses01F_impro01_M000"]
     assert (angry.clip.label, angry.clip.split, angry.clip.speaker) == ("frustrated", "test", "Ses01M")
-    assert (angry.more["region"], first.more["region"]) == ("right-half", "left-half")
+    assert (angry.clip.region, first.clip.region) == ("right-half", "left-half")
     assert six["Ses05F_impro01_F000"].clip.label == "excited" and first.more["arousal"] == 3.0
 
 
@@ -206,9 +206,9 @@ def test_iemocap_of_mertools_has_whole_pictures_unless_they_were_cut(make, tmp_p
     make.iemocap_npz(tmp_path)
     clips = clips_of("iemocap", tmp_path, labels="6way")
     assert clips["Ses05M_script01_1_M001"].clip.label == "excited"
-    assert clips["Ses05M_script01_1_M001"].more["region"] == "left-half"
+    assert clips["Ses05M_script01_1_M001"].clip.region == "left-half"
     make.films(tmp_path, *(f"subvideo-tgt/{name}.avi" for name in clips))
-    assert all(not row.more for row in clips_of("iemocap", tmp_path, labels="6way").values())
+    assert all(row.clip.region is None for row in clips_of("iemocap", tmp_path, labels="6way").values())
 
 
 def test_sentiment_is_a_number_with_a_sign_whatever_file_it_is_in(tree_of, make, tmp_path):
@@ -272,6 +272,20 @@ def test_ones_own_table_is_mapped_and_columns_that_are_not_there_are_named(make,
     assert (row.clip.start, row.clip.end) == (1.5, 3.0)
     with pytest.raises(ConfigError, match=r"one \.csv or \.jsonl is needed"):
         read_dataset("own", tmp_path, {})
+
+
+def test_a_manifest_that_could_not_be_read_is_not_written(make, tmp_path):
+    make.films(tmp_path, "a.mp4")
+    out = tmp_path / "out" / "m.csv"
+    make.table(tmp_path / "t.csv", "path,start,end,kind\na.mp4,5,1,x\n")
+    for columns, told in (
+        ({}, "end 1.0 is not after start 5.0"),
+        ({"labels": "kind"}, "did you mean 'label'"),
+    ):
+        rows, _ = read_dataset("own", tmp_path / "t.csv", {}, columns=columns)
+        with pytest.raises(ConfigError, match=f"m.csv to be written, row 2: .*{told}|{told}"):
+            write_dataset(rows, out, None)
+    assert not any(out.parent.iterdir())
 
 
 def test_bytes_of_another_encoding_are_told_with_row_and_byte(tree_of, make, tmp_path):
