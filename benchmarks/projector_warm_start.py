@@ -47,7 +47,7 @@ STAGE = "coarse"
 
 
 def measure(
-    out: Path, seeds: Sequence[int], config: DemoConfig, base: str, steps: int, every: int
+    out: Path, seeds: Sequence[int], config: DemoConfig, base: str, steps: int, every: int, labels_only: bool
 ) -> dict[str, Any]:
     """A row a seed, and where and when they were measured. "" as `base` makes one."""
     say = lambda *_: None  # noqa: E731 - nobody listens
@@ -58,10 +58,12 @@ def measure(
         _, base = texts_and_base(out, clips, config, say)
     recipe = load_recipe("tiny")
     stage = replace(recipe.stages[STAGE], steps=steps, validate_every=every)
+    if labels_only:
+        stage = replace(stage, tasks={"emotion": 1.0})
     recipe = replace(recipe, stages={STAGE: stage})
-    rows = []
+    rows, name = [], "run-labels" if labels_only else "run"
     for seed in seeds:
-        rows.append(_row(out / f"run-{seed}", clips, spaces, texts, base, recipe, seed))
+        rows.append(_row(out / f"{name}-{seed}", clips, spaces, texts, base, recipe, seed))
         sys.stderr.write(f"seed {seed}: {json.dumps(rows[-1])}\n")
     return {
         "schema_version": 1,
@@ -70,6 +72,7 @@ def measure(
         "commit": code_commit(),
         "clips": config.clips,
         "base": json.loads((Path(base) / "tiny-base.json").read_text(encoding="utf-8")),
+        "tasks": dict(stage.tasks),
         "stage_steps": steps,
         "validated_every": every,
         "rows": rows,
@@ -170,6 +173,9 @@ def main() -> None:
         "--base", default="", help="one that was made before; else made of the training clips"
     )
     parser.add_argument("--steps", type=int, default=50, help="of the stage")
+    parser.add_argument(
+        "--labels-only", action="store_true", help="no captions in the stage, nor in its loss"
+    )
     parser.add_argument("--every", type=int, default=5, help="steps from one validation to the next")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--merge", type=Path, nargs="+", help="JSON files to join instead of measuring")
@@ -178,7 +184,9 @@ def main() -> None:
     result = (
         merged(chosen.merge)
         if chosen.merge
-        else measure(chosen.out, chosen.seeds, config, chosen.base, chosen.steps, chosen.every)
+        else measure(
+            chosen.out, chosen.seeds, config, chosen.base, chosen.steps, chosen.every, chosen.labels_only
+        )
     )
     print(json.dumps(result, indent=1) if chosen.json else lines(result))
 
