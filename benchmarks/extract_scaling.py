@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from extract_overhead import ENCODERS, detection_seconds, emo_seconds
+from side_by_side.processor import adopt_orphans, orphans
 from side_by_side.rounds import Bar, options_of, report
 
 from emo.clip import Clip
@@ -55,13 +56,16 @@ def run(clips: Path, cache: Path) -> tuple[float, float]:
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise SystemExit(f"emo extract left with {process.returncode}")
-    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+    usages = [usage, *orphans()]
+    seconds = sum(each.ru_utime + each.ru_stime for each in usages)
+    return seconds, max(each.ru_maxrss for each in usages) / 1024
 
 
 def main() -> None:
     """The runs and their report."""
     options = options_of(__doc__, clips=6, rounds=2)
     torch.set_num_threads(1)
+    adopt_orphans()  # decoding processes end with the command, which does not wait for them
     rows: dict[str, list[float]] = {}
 
     def note(key: str, value: float) -> None:

@@ -3,12 +3,13 @@
     python benchmarks/projector_warm_start.py --out DIR --seeds 0 1 2 --json \\
         > benchmarks/results/projector_warm_start.json
 
-One rendered corpus (480 clips, tiny features); for each seed a tiny base of its own, projectors aligned with
-its words on the training speakers, and the coarse stage of the `tiny` recipe twice: from random projectors
-and from the aligned ones, all else equal (paired by seed). It is validated every few steps on the validation
-speakers. The loss to reach is the lowest that the run without the warm start has anywhere: `steps` says when
-each run first has it, null for never. Test clips are scored by the projectors alone, as a label scorer. What
-is rendered, extracted and made under DIR already is kept. Prints one JSON object with raw rows.
+One rendered corpus (480 clips, tiny features) and one tiny base. For each seed (of projectors, adapters,
+order and dropout) projectors are aligned with the base's words on the training speakers, and the coarse stage
+of the `tiny` recipe is trained twice: from random projectors and from the aligned ones, all else equal. It is
+validated every few steps on validation speakers. The losses to reach are those that the run without the warm
+start has when it is validated: `reached` says after how many steps each run first has each of them, null for
+never. Test clips are scored by the projectors alone, as a label scorer. What is rendered, extracted and made
+under DIR already is kept. Prints one JSON object with raw rows; `--merge FILE...` makes one of several.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ import argparse
 import json
 import os
 import platform
-import statistics
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -35,11 +35,10 @@ from emo.heads.provenance import code_commit
 from emo.labels import MER2023
 from emo.llm.examples import ClipTexts
 from emo.llm.recipe import load_recipe
-from emo.llm.tiny.base import make_tiny_base
 from emo.llm.training.events import Validated
 from emo.llm.training.runs import Manner, run_llm
 from emo.llm.warm_start import recipe_with
-from emo.pipeline.demo_steps import CLIPS, extracted_spaces, rendered_clips
+from emo.pipeline.demo_steps import CLIPS, extracted_spaces, rendered_clips, texts_and_base
 from emo.pipeline.merr_texts import read_texts
 from emo.pipeline.projector import train_projectors
 from emo.pipeline.projector_run import write_projector_run
@@ -47,33 +46,40 @@ from emo.pipeline.projector_run import write_projector_run
 STAGE = "coarse"
 
 
-def measure(out: Path, seeds: Sequence[int], config: DemoConfig, every: int) -> dict[str, Any]:
-    """A row a seed, and where and when they were measured."""
+def measure(
+    out: Path, seeds: Sequence[int], config: DemoConfig, base: str, steps: int, every: int
+) -> dict[str, Any]:
+    """A row a seed, and where and when they were measured. "" as `base` makes one."""
     say = lambda *_: None  # noqa: E731 - nobody listens
     clips = rendered_clips(out, config, 0, say)
     spaces = extracted_spaces(out, clips, config, 0, say)
     texts = read_texts(out / CLIPS, clips)
+    if not base:
+        _, base = texts_and_base(out, clips, config, say)
+    recipe = load_recipe("tiny")
+    stage = replace(recipe.stages[STAGE], steps=steps, validate_every=every)
+    recipe = replace(recipe, stages={STAGE: stage})
     rows = []
     for seed in seeds:
-        rows.append(_row(out / f"run-{seed}", clips, spaces, texts, config, seed, every))
+        rows.append(_row(out / f"run-{seed}", clips, spaces, texts, base, recipe, seed))
         sys.stderr.write(f"seed {seed}: {json.dumps(rows[-1])}\n")
-    reached = [row["steps"] for row in rows]
     return {
         "schema_version": 1,
         "date": date.today().isoformat(),
         "machine": f"{os.cpu_count()} {platform.machine()} cores",
         "commit": code_commit(),
         "clips": config.clips,
+        "base": json.loads((Path(base) / "tiny-base.json").read_text(encoding="utf-8")),
+        "stage_steps": steps,
         "validated_every": every,
         "rows": rows,
-        "pairs_where_fewer": sum(_fewer(**each) for each in reached),
-        "pairs": len(rows),
-        "projector_cpu_s": statistics.median(row["projector_cpu_s"] for row in rows),
     }
 
 
-def _fewer(warm: int | None, cold: int) -> bool:
-    return warm is not None and warm < cold
+def merged(files: Sequence[Path]) -> dict[str, Any]:
+    """The rows of several measurements of one kind under the facts of the first."""
+    found = [json.loads(file.read_text(encoding="utf-8")) for file in files]
+    return {**found[0], "rows": [row for one in found for row in one["rows"]]}
 
 
 def _row(
@@ -81,13 +87,10 @@ def _row(
     clips: Sequence[Clip],
     spaces: Mapping[str, Space],
     texts: Sequence[ClipTexts],
-    config: DemoConfig,
+    base: str,
+    recipe: LlmConfig,
     seed: int,
-    every: int,
 ) -> dict[str, Any]:
-    base = _base(out, clips, texts, config, seed)
-    recipe = load_recipe("tiny")
-    recipe = replace(recipe, stages={STAGE: replace(recipe.stages[STAGE], validate_every=every)})
     began, wall = time.process_time(), time.perf_counter()
     run = train_projectors(clips, texts, spaces, base, MER2023, recipe, replace(ProjectorConfig(), seed=seed))
     cpu, wall = time.process_time() - began, time.perf_counter() - wall
@@ -96,19 +99,21 @@ def _row(
     for name, projectors in (("cold", None), ("warm", out / "projectors")):
         chosen = recipe if projectors is None else recipe_with(recipe, run.trained, projectors)
         curves[name] = _curve(clips, texts, spaces, base, chosen, out / name, seed, projectors)
-    target = min(loss for _, loss, _ in curves["cold"])
     return {
         "seed": seed,
         "projector_cpu_s": round(cpu, 1),
         "projector_wall_s": round(wall, 1),
         "projector_epochs": len(run.trained.history),
-        "projector_f1": run.result.to_json(),
-        "majority_f1": run.majority.weighted_f1,
-        "target_loss": round(target, 4),
-        "steps": {
-            name: next((step for step, loss, _ in curve if loss <= target), None)
-            for name, curve in curves.items()
-        },
+        "projector_scores": run.result.to_json(),
+        "majority_weighted_f1": run.majority.weighted_f1,
+        "reached": [
+            {
+                "loss": round(loss, 4),
+                "cold": _first(curves["cold"], loss),
+                "warm": _first(curves["warm"], loss),
+            }
+            for _, loss, _ in curves["cold"]
+        ],
         "curves": {
             name: [{"step": step, "loss": round(loss, 4), "weighted_f1": f1} for step, loss, f1 in curve]
             for name, curve in curves.items()
@@ -116,13 +121,9 @@ def _row(
     }
 
 
-def _base(out: Path, clips: Sequence[Clip], texts: Sequence[ClipTexts], config: DemoConfig, seed: int) -> str:
-    """A base that has read the texts of the training clips."""
-    seen = {clip.clip_id for clip in clips if clip.split == "train"}
-    own = [text for text in texts if text.clip_id in seen]
-    for _ in make_tiny_base(own, MER2023, out / "base", replace(config.base, seed=seed)):
-        pass
-    return str(out / "base")
+def _first(curve: Sequence[tuple[int, float, float | None]], loss: float) -> int | None:
+    """The first validated step with that loss or a lower one."""
+    return next((step for step, found, _ in curve if found <= loss), None)
 
 
 def _curve(
@@ -144,14 +145,19 @@ def _curve(
 
 def lines(result: dict[str, Any]) -> str:
     """The result for people."""
-    said = [
-        f"seed {row['seed']}: validation loss {row['target_loss']:.3f} after {row['steps']['cold']} steps, "
-        f"with aligned projectors after {row['steps']['warm']} "
-        f"(aligned in {row['projector_cpu_s']:.0f} CPU-s; alone weighted F1 "
-        f"{row['projector_f1']['weighted_f1']:.3f})"
-        for row in result["rows"]
-    ]
-    return "\n".join([*said, f"fewer steps in {result['pairs_where_fewer']} of {result['pairs']} pairs"])
+    said = []
+    for row in result["rows"]:
+        score = row["projector_scores"]["weighted_f1"]
+        said.append(
+            f"seed {row['seed']}: aligned in {row['projector_cpu_s']:.0f} CPU-s, alone weighted F1 "
+            f"{score:.3f}"
+        )
+        said += [
+            f"  validation loss {each['loss']:.3f}: after {each['cold']} steps, with aligned projectors "
+            f"{'never' if each['warm'] is None else each['warm']}"
+            for each in row["reached"]
+        ]
+    return "\n".join(said)
 
 
 def main() -> None:
@@ -160,10 +166,20 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("projector-corpus"))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--clips", type=int, default=DemoConfig().clips, help="of the corpus")
+    parser.add_argument(
+        "--base", default="", help="one that was made before; else made of the training clips"
+    )
+    parser.add_argument("--steps", type=int, default=50, help="of the stage")
     parser.add_argument("--every", type=int, default=5, help="steps from one validation to the next")
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--merge", type=Path, nargs="+", help="JSON files to join instead of measuring")
     chosen = parser.parse_args()
-    result = measure(chosen.out, chosen.seeds, replace(DemoConfig(), clips=chosen.clips), chosen.every)
+    config = replace(DemoConfig(), clips=chosen.clips)
+    result = (
+        merged(chosen.merge)
+        if chosen.merge
+        else measure(chosen.out, chosen.seeds, config, chosen.base, chosen.steps, chosen.every)
+    )
     print(json.dumps(result, indent=1) if chosen.json else lines(result))
 
 

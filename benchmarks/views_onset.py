@@ -30,9 +30,9 @@ from emo.corpora.rendered.film import frame_times, render_clip
 from emo.corpora.rendered.identity import draw_identity
 from emo.corpora.rendered.openface import write_unit_csv
 from emo.corpora.rendered.performance import Movement, Performance, plan_performance
-from emo.corpora.rendered.seeds import generator
 from emo.extractors.media import read_views
 from emo.labels import MERR
+from emo.seeds import generator
 from emo.views import FacesView, ViewData
 
 SECONDS = 4.0

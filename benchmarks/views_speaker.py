@@ -31,11 +31,11 @@ from emo.config.extract import DEFAULTS
 from emo.corpora.rendered.film import draw_frames, write_mp4
 from emo.corpora.rendered.identity import Identity, draw_identity
 from emo.corpora.rendered.performance import Performance, plan_performance
-from emo.corpora.rendered.seeds import generator
 from emo.corpora.rendered.voice import synthesise
 from emo.extractors.faces import FaceFinder
 from emo.extractors.people import watch_people
 from emo.labels import MERR
+from emo.seeds import generator
 
 SECONDS = 4.0
 WIDTH, HEIGHT = 320, 240  # of each of the two

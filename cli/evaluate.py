@@ -11,6 +11,7 @@ import click
 
 from emo.cli.accept_option import DEGRADED, accept_option
 from emo.cli.console import print_json, quieten_transformers, voice
+from emo.cli.contend import ask_contender, contender_options, is_contender
 from emo.cli.labelled import of_split
 from emo.cli.leak_option import leaks_of
 from emo.cli.model_options import loaded, model_options, note_unknown
@@ -26,6 +27,7 @@ PREDICTIONS = "predictions:"
 @click.command()
 @model_options
 @accept_option()
+@contender_options
 @click.option(
     "--manifest",
     default=".",
@@ -53,6 +55,7 @@ def evaluate(
     force: bool,
     accept: str | None,
     loading: dict[str, Any],
+    asking: dict[str, Any],
     manifest: str,
     split: str | None,
     recipe: str | None,
@@ -66,22 +69,30 @@ def evaluate(
     The interval is a bootstrap over speakers. Clips that training saw, by media, id, recording, speaker or
     data set, are told, with the scores without them. Answers that name no label count as wrong. Recipes:
     mer2023-semi, mer2024-noise, dfew-zero-shot. `--system predictions:FILE` scores answers that another
-    system wrote; `emo score` has every metric for those.
+    system wrote; `emo score` has every metric for those. `--system hf:FOLDER`, `hf:OWNER/NAME@COMMIT`
+    (Video-LLaVA, LLaVA-NeXT, Qwen2-Audio) and `service:MODEL` ask the media itself; docs/evaluation.md.
 
     \b
     emo evaluate --model runs/llm --manifest clips/manifest.jsonl --out runs/llm/test
     emo evaluate --system predictions:valley.csv --manifest clips/manifest.jsonl
+    emo evaluate --system hf:models/qwen2-audio --manifest clips/manifest.jsonl --out runs/qwen2
     emo evaluate --recipe mer2023-semi --model runs/released --manifest mer2023-semi.csv
     """
-    if model.startswith(PREDICTIONS):
+    from emo.corpora.manifest import clips_in
+
+    if model.startswith(PREDICTIONS) or is_contender(model):
         if recipe or abstain_below:
-            raise ConfigError("--recipe and --abstain-below ask a model. Leave them out for predictions.")
-        _score_predictions(ctx, model, manifest, split, out, seed, as_json)
+            raise ConfigError("--recipe and --abstain-below are of our own models. Leave them out.")
+        if is_contender(model):
+            asked = of_split(manifest, clips_in(Path(manifest))[0], split or "test")
+            answers = ask_contender(voice(ctx), model, asked, cache, loading, asking, out)
+        else:
+            answers = Path(model.removeprefix(PREDICTIONS))
+        _score_predictions(ctx, answers, manifest, split, out, seed, as_json)
         return
 
     from emo.cache import open_cache
     from emo.corpora.declared import declared_rights, write_rights
-    from emo.corpora.manifest import clips_in
     from emo.evaluation.own_results import FILE as SCORES
     from emo.evaluation.published import load_published
     from emo.pipeline.evaluation import evaluate as run
@@ -134,7 +145,7 @@ def evaluate(
 
 def _score_predictions(
     ctx: click.Context,
-    system: str,
+    answers: Path,
     manifest: str,
     split: str | None,
     out: str | None,
@@ -147,7 +158,7 @@ def _score_predictions(
 
     ctx.invoke(
         score,
-        predictions=(Path(system.removeprefix(PREDICTIONS)),),
+        predictions=(answers,),
         truth=manifest_in(Path(manifest)),
         split=split or "test",
         out=Path(out) if out else None,

@@ -36,7 +36,7 @@ FEATURES = [
     click.option(
         "--layers", default="", metavar="N[,N...]", help="Several layers, as frames@6, frames@9, ..."
     ),
-    click.option("--views", default="", help="Augmented views for training too: noise@10dB,flip."),
+    click.option("--views", default="", help="Augmented views too: noise@10dB,blur@4px,flip."),
 ]
 RUNNING = [
     click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N."),

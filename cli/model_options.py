@@ -32,7 +32,7 @@ _OPTIONS = (
     click.option(
         "--labels",
         default="",
-        help="Another label set, for projectors: mer2023, merr, dfew or LABEL,LABEL...",
+        help="Labels that projectors score, or that a system of others is asked for: a set, or LABEL,...",
     ),
     device_option(),
     dtype_option(),

@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 
 from emo.cli.main import emo
-from emo.extractors.registry import ENCODERS, encoder_class, presets_of, variants_of
+from emo.extractors.registry import ENCODERS, encoder_class, presets_of
 from emo.extractors.sources import Source
 
 WIDTH = 100
@@ -33,15 +33,11 @@ def commands_page() -> str:
 
 
 def encoders_table() -> str:
-    """Encoders: their presets but `tiny`, where the weights come from, under which licence; and variants."""
+    """Encoders and their presets but `tiny`: where the weights come from, and under which licence."""
     rows = ["| encoder | preset | weights | licence | source |", "|---|---|---|---|---|"]
     for name in ENCODERS:
         presets = {preset: one for preset, one in presets_of(encoder_class(name)).items() if preset != "tiny"}
         rows += [f"| `{name}@{preset}` | {_row(chosen.source)} |" for preset, chosen in presets.items()]
-    rows += ["", "| encoder | variants |", "|---|---|"]
-    rows += [
-        f"| `{name}` | {' '.join(f'`{one}`' for one in variants_of(name)) or 'none'} |" for name in ENCODERS
-    ]
     return "\n".join(rows) + "\n"
 
 

@@ -131,18 +131,18 @@ def train_head(
     clips, _ = clips_in(Path(manifest))
     store = open_cache(Path(cache), accept_degraded=accept == DEGRADED)
     spaces = spaces_named(store, features)
-    data = checked_run_data(
-        voice(ctx), manifest, clips, spaces, store, allowed=allow_leak, folds=_sides(clips, folds, base)
-    )
+    speaker = voice(ctx)
     work = HeadWork(
-        speaker=voice(ctx),
+        speaker=speaker,
         cells=cells,
         clips=clips,
         spaces=spaces,
         labels=label_set(labels, clips),
         ratings=_ratings(Path(manifest), clips, [cell.config for cell in cells]),
-        augmented=_augmented(store, spaces) if augment else {},
-        data=data.data,
+        augmented=augmented_spaces(store, spaces) if augment else {},
+        data=checked_run_data(
+            speaker, manifest, clips, spaces, store, allowed=allow_leak, folds=_sides(clips, folds, base)
+        ),
         out=out,
         as_json=as_json,
     )
@@ -155,7 +155,7 @@ def train_head(
         work.sweep()
     else:
         work.train(controls=controls)
-    write_run_data(Path(out), data)
+    write_run_data(Path(out), work.data)
 
 
 def _sides(clips: Sequence[Clip], folds: int, config: HeadConfig) -> list[tuple[list[Clip], list[Clip]]]:
@@ -173,6 +173,8 @@ def _cells(base: HeadConfig, settings: Sequence[str], sweeps: Sequence[str]) -> 
 
     if ":" in base.head or any(":" in sweep for sweep in sweeps):
         sys.path.append(str(Path.cwd()))
+    if mistakes := base.mistakes():
+        raise ConfigError(*mistakes)
     (only, *others) = grid(settings, base, option="--set")
     if others:
         raise ConfigError("--set gives one value. Give several with --sweep.")
@@ -203,7 +205,7 @@ def spaces_named(cache: FeatureCache, names: str) -> dict[str, Space]:
     }
 
 
-def _augmented(cache: FeatureCache, spaces: Mapping[str, Space]) -> dict[str, list[Space]]:
+def augmented_spaces(cache: FeatureCache, spaces: Mapping[str, Space]) -> dict[str, list[Space]]:
     """The augmented spaces of each feature; ConfigError where there is none at all."""
     found = {name: more for name, space in spaces.items() if (more := cache.augmented(space))}
     if not found:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from emo.heads.grid import Cell
     from emo.heads.ratings import Ratings
     from emo.heads.trained import EpochMetrics
-    from emo.rights import DataRights
+    from emo.run_data import RunData
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,7 +32,7 @@ class HeadWork:
     labels: Sequence[str]
     ratings: Ratings
     augmented: Mapping[str, Sequence[Space]]
-    data: Sequence[DataRights]
+    data: RunData
     out: str
     as_json: bool
 
@@ -52,7 +52,7 @@ class HeadWork:
                 controls=controls,
                 on_epoch=lambda metrics: meter.update(metrics.epoch, config.epochs, _told(metrics)),
             )
-        write_run(run, Path(self.out), self.data)
+        write_run(run, Path(self.out), self.data.data)
         note_run(self.speaker, run, self.out)
         if self.as_json:
             print_json({"out": self.out, **run.to_json()})
@@ -80,7 +80,7 @@ class HeadWork:
                 self.labels,
                 Path(self.out),
                 ratings=self.ratings,
-                data=self.data,
+                data=self.data.data,
                 augmented=self.augmented,
                 on_epoch=report,
             ):
@@ -111,7 +111,7 @@ class HeadWork:
                     fold + metrics.epoch / config.epochs, folds, f"fold {fold + 1}, {_told(metrics)}"
                 ),
             )
-        write_folds(folded, Path(self.out), self.data)
+        write_folds(folded, Path(self.out), self.data.data)
         if self.as_json:
             print_json({"out": self.out, **folded.to_json()})
         else:

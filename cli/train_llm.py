@@ -46,6 +46,9 @@ if TYPE_CHECKING:
     help="NAME[,NAME...], or none for the words alone.",
 )
 @accept_option()
+@click.option(
+    "--augment", is_flag=True, help="Train on the augmented views in the cache too; never chosen on them."
+)
 @click.option("--base", default="", help="LLaMA-family directory or hub id; emo llm tiny-base makes one.")
 @click.option("--init-from", type=click.Path(), help="Checkpoint to start from.  [default: the stage before]")
 @click.option("--projectors", type=click.Path(), help="Folder of `emo train-head projector` to begin with.")
@@ -74,6 +77,7 @@ def train_llm(
     lists: tuple[str, ...],
     features: str,
     accept: str | None,
+    augment: bool,
     base: str,
     init_from: str | None,
     projectors: str | None,
@@ -111,7 +115,7 @@ def train_llm(
 
     from emo.cache import open_cache
     from emo.cli.llm import TINY_BASE, merr_folder
-    from emo.cli.train_head import spaces_named
+    from emo.cli.train_head import augmented_spaces, spaces_named
     from emo.cli.train_progress import first_steps, follow
     from emo.corpora import clips_in
     from emo.errors import ConfigError
@@ -144,13 +148,19 @@ def train_llm(
     texts = read_texts(merr_folder(manifest, merr), clips, named)
     clips = with_known_labels(clips, texts)
     refuse_unlabelled(manifest, clips)
+    if augment and features == "none":
+        raise ConfigError("--augment draws from views of features, and --features none names none.")
     store = None if features == "none" else open_cache(Path(cache), accept_degraded=accept == DEGRADED)
     spaces = spaces_named(store, features) if store else {}
+    augmented = augmented_spaces(store, spaces) if store and augment else {}
     data = checked_run_data(voice(ctx), manifest, clips, spaces, store, allowed=allow_leak, start=start)
     if dry_run:
         expected = forecast(clips, texts, spaces, base, config, seed=seed, hardware=hardware)
         return print_json(expected.as_json()) if as_json else click.echo("\n".join(expected.lines()))
     speaker = voice(ctx)
+    drawn = {name: [space.spec.preset for space in more] for name, more in augmented.items()}
+    for name, views in drawn.items():
+        speaker.note(f"{name}: training also draws from {', '.join(views)}")
     with stop_signals(lambda name: speaker.note(f"{name}: saving; Ctrl-C now ends at once")) as stop:
         manner = Manner(fresh=fresh, save_every=save_every, stop=stop, options=dict(ctx.params))
         events = run_llm(
@@ -166,6 +176,7 @@ def train_llm(
             projectors=Path(projectors) if projectors else None,
             hardware=hardware,
             manner=manner,
+            augmented=augmented,
         )
         trackers = [name for name in track.split(",") if name and is_first_rank()]
         seen = tracked(events, trackers, Path(out), config_to_json(config), first_steps(whole))
@@ -174,7 +185,7 @@ def train_llm(
         return None
     write_run_data(Path(out), data)
     if as_json:
-        print_json({"out": out, "base": base, "recipe": recipe, "seed": seed, **summary})
+        print_json({"out": out, "base": base, "recipe": recipe, "seed": seed, "augmented": drawn, **summary})
     else:
         click.echo(f"{out}: trained; each stage in {', '.join(f'{out}/{name}' for name in config.stages)}")
         click.echo(f"numbers in {out}/metrics.jsonl, settings in recipe.json, versions in run.json")

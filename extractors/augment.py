@@ -1,7 +1,9 @@
-"""Augmented views: a clip's sound with noise, its pictures mirrored; features of them are specs of their own.
+"""Augmented views: a clip's sound with noise, its pictures mirrored or blurred; features of them are specs of
+their own.
 
 What is drawn depends on the clip's id and the augmentation alone, so a clip has one noisy version whoever
-makes it. For training only: nothing here is ever an input to an evaluation. Knows no storage.
+makes it. For training, and for robustness runs, which say what was done to each clip; no other evaluation
+reads any of it. Knows no storage.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
 
 from emo.canonical import Json
 from emo.errors import ConfigError
@@ -35,33 +38,40 @@ from emo.views import (
 
 RECIPE_VERSION = 1
 LEAST_DB, MOST_DB = -20.0, 60.0
+LEAST_BLUR, MOST_BLUR = 0.5, 56.0
+BLUR_SIDE = 224  # a blur's pixels are those of a picture whose shorter side has so many
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Augmentation:
-    """`noise` at `decibels` of signal to noise, or `flip`."""
+    """`noise` at `decibels` of signal to noise, `flip`, or `blur` by a Gaussian of that many `pixels`."""
 
-    kind: Literal["noise", "flip"]
+    kind: Literal["noise", "flip", "blur"]
     decibels: float = 0.0
+    pixels: float = 0.0
 
     def __str__(self) -> str:
-        return f"noise@{self.decibels:g}dB" if self.kind == "noise" else self.kind
+        amount = {"noise": f"@{self.decibels:g}dB", "blur": f"@{self.pixels:g}px", "flip": ""}
+        return f"{self.kind}{amount[self.kind]}"
 
     def changes(self, view: View) -> bool:
-        """Whether the view is of what this changes: noise the sound, flip the pictures."""
+        """Whether the view is of what this changes: noise the sound, the others the pictures."""
         return isinstance(view, AudioView if self.kind == "noise" else FacesView | FrameView)
 
 
 def parse_augmentation(name: str) -> Augmentation:
-    """The augmentation written as `noise@10dB` or `flip`; ConfigError where it is none."""
+    """The augmentation written as `noise@10dB`, `blur@4px` or `flip`; ConfigError where it is none."""
     if name == "flip":
         return Augmentation(kind="flip")
     noise = re.fullmatch(r"noise@([+-]?\d+(?:\.\d+)?)dB", name)
     if noise and LEAST_DB <= float(noise[1]) <= MOST_DB:
         return Augmentation(kind="noise", decibels=float(noise[1]) + 0.0)
+    blur = re.fullmatch(r"blur@(\d+(?:\.\d+)?)px", name)
+    if blur and LEAST_BLUR <= float(blur[1]) <= MOST_BLUR:
+        return Augmentation(kind="blur", pixels=float(blur[1]))
     raise ConfigError(
         f"unknown view {name!r}. Known: noise@<decibels>dB ({LEAST_DB:g} to {MOST_DB:g}), such as "
-        "noise@10dB, and flip."
+        f"noise@10dB, blur@<pixels>px ({LEAST_BLUR:g} to {MOST_BLUR:g}), such as blur@4px, and flip."
     )
 
 
@@ -127,6 +137,8 @@ def _made(found: ViewData | ViewProblem, view: View, clip_id: str) -> ViewData |
     augmentation = parse_augmentation(view.augment)
     if augmentation.kind == "flip":
         changed: Array = np.ascontiguousarray(np.flip(found.array, axis=-2))
+    elif augmentation.kind == "blur":
+        changed = blurred(found.array, augmentation.pixels)
     else:
         changed = noisy(found.array, augmentation.decibels, generator_of(clip_id, view.augment))
     return replace(found, array=changed, meta={**found.meta, "augment": view.augment})
@@ -138,6 +150,15 @@ def noisy(sound: NDArray[np.float32], decibels: float, rng: np.random.Generator)
     power, noise_power = np.mean(np.square(sound, dtype=np.float64)), np.mean(np.square(noise))
     scale = np.sqrt(power / noise_power / 10 ** (decibels / 10))
     return np.asarray(sound + scale * noise, dtype=np.float32)
+
+
+def blurred(pictures: Array, pixels: float) -> NDArray[np.uint8]:
+    """Pictures uint8 (..., H, W, 3) out of focus: a Gaussian whose standard deviation is `pixels` where the
+    shorter side has BLUR_SIDE. Beyond the edge the last pixel goes on."""
+    deviation = pixels * min(pictures.shape[-3:-1]) / BLUR_SIDE
+    every = (*[0.0] * (pictures.ndim - 3), deviation, deviation, 0.0)
+    soft = gaussian_filter(pictures.astype(np.float32), every, mode="nearest")
+    return np.asarray(np.clip(np.rint(soft), 0, 255), dtype=np.uint8)
 
 
 def generator_of(clip_id: str, augment: str) -> np.random.Generator:

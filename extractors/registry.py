@@ -125,11 +125,6 @@ def preset_source(name: str, preset: str) -> Source:
     return source
 
 
-def variants_of(name: str) -> list[str]:
-    """What may stand behind the @ of an encoder beside a preset; ConfigError for an unknown name."""
-    return list(getattr(encoder_class(name), "variants", {}))
-
-
 def trained_on_aligned(encoder: Encoder) -> bool:
     """Whether an encoder's weights were trained on aligned faces; what stands in for them was not."""
     name = encoder.spec.encoder

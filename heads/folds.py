@@ -7,13 +7,11 @@ manifest keeps for testing take no part. Knows clips and feature spaces, nothing
 from __future__ import annotations
 
 import json
+import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-
-import numpy as np
-from sklearn.model_selection import StratifiedGroupKFold
 
 from emo.clip import Clip
 from emo.config.heads import HeadConfig
@@ -24,7 +22,7 @@ from emo.heads.loaded import load_splits
 from emo.heads.loader import FeatureSpace
 from emo.heads.ratings import NO_RATINGS, Ratings
 from emo.heads.runs import HeadRun, run_loaded, scored_clips, write_run
-from emo.heads.splits import Splits, split_clips
+from emo.heads.splits import Splits, cut, speaker_of, split_clips
 from emo.heads.trained import EpochMetrics
 from emo.rights import DataRights
 
@@ -81,26 +79,42 @@ class FoldedRun:
 
 
 def split_folds(clips: Sequence[Clip], folds: int, config: HeadConfig) -> list[Splits]:
-    """Splits of each fold, no speaker on two sides of any; classes balanced as well as speakers allow.
+    """Splits of each fold; no speaker and no group is on two sides of its test clips.
 
-    A clip without a speaker counts as a speaker of its own. ConfigError where there are too few speakers.
+    Classes are balanced as well as that allows. A clip without a speaker counts as a speaker of its own.
+    ConfigError where too few of them are left apart.
     """
     some = folded_clips(clips)
-    speakers = np.array([clip.speaker or f"clip {clip.clip_id}" for clip in some])
-    if folds < 2 or len(set(speakers)) <= folds:
+    units = units_of(some)
+    count = len(set(units))
+    if folds < 2 or count < folds or count - math.ceil(count / folds) < 2:
         raise ConfigError(
-            f"{len(set(speakers))} speakers do not make {folds} folds with others left to train on. "
-            f"Ask for 2 to {max(2, len(set(speakers)) - 1)} folds, or name more speakers."
+            f"{len(set(map(speaker_of, some)))} speakers, {count} of them apart from each other's groups, "
+            f"do not make {folds} folds with two left to train and choose on. "
+            "Ask for another number of folds, or name more speakers."
         )
-    labels = np.array([clip.label for clip in some])
-    cutter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=config.seed)
     found = []
-    for kept, tested in cutter.split(some, labels, speakers):
-        rest = [replace(some[row], split="train") for row in kept]
+    for kept, tested in cut(some, units, folds, config.seed):
+        rest = [replace(clip, split="train") for clip in kept]
         inner = split_clips(rest, val_share=config.val_share, seed=config.seed)
-        test = tuple(replace(some[row], split="test") for row in tested)
+        test = tuple(replace(clip, split="test") for clip in tested)
         found.append(Splits(inner.train, inner.val, test, held_out=True))
     return found
+
+
+def units_of(clips: Sequence[Clip]) -> list[str]:
+    """The unit of each clip: clips with a speaker or a group in common are of one, along the whole chain."""
+    above: dict[tuple[str, str], tuple[str, str]] = {}
+
+    def top(node: tuple[str, str]) -> tuple[str, str]:
+        while above.get(node, node) != node:
+            node = above[node]
+        return node
+
+    for clip in clips:
+        if clip.group:
+            above[top(("group", clip.group))] = top(("speaker", speaker_of(clip)))
+    return ["/".join(top(("speaker", speaker_of(clip)))) for clip in clips]
 
 
 def folded_clips(clips: Sequence[Clip]) -> list[Clip]:

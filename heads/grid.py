@@ -101,14 +101,17 @@ def _cell(values: dict[str, str], base: HeadConfig, option: str) -> Cell:
             mistakes.append(f"{option} {key}: neither a setting nor an option of the head {head!r}; {near}")
     if mistakes:
         raise ConfigError(*mistakes)
-    return Cell(values, replace(base, **own, options=options))
+    config = replace(base, **own, options=options)
+    if wrong := config.mistakes():
+        raise ConfigError(*(f"{option} {mistake}" for mistake in wrong))
+    return Cell(values, config)
 
 
 def _typed(name: str, value: str, option: str, mistakes: list[str]) -> object:
     try:
         found: object = checked(get_type_hints(HeadConfig)[name], value, f"{option} {name}")
     except ConfigError as error:
-        mistakes += error.mistakes
+        mistakes += [mistake.replace(": : ", ": ") for mistake in error.mistakes]
         return None
     return found
 

@@ -79,7 +79,7 @@ def make_head(name: str, dims: Mapping[str, int], classes: int, **options: float
     factory = head_factory(name)
     try:
         head = factory(dims, classes, **options)
-    except TypeError as error:
+    except (TypeError, ValueError, RuntimeError, ArithmeticError) as error:
         raise ConfigError(
             f"head {name!r} refuses its options {options}: {error}. "
             "A head is made as Head(dims, classes, **options): dims is D by feature name."

@@ -5,7 +5,8 @@ Test clips are never touched to make a choice. Knows clips and their fields, not
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,14 +54,33 @@ def split_clips(clips: Sequence[Clip], *, val_share: float, seed: int) -> Splits
 
 
 def _hold_out(clips: list[Clip], share: float, seed: int) -> tuple[list[Clip], list[Clip]]:
-    speakers = np.array([clip.speaker or f"clip {clip.clip_id}" for clip in clips])
-    labels = np.array([clip.label for clip in clips])
+    speakers = [speaker_of(clip) for clip in clips]
     folds = min(max(2, round(1 / share)), len(set(speakers)))
     if folds < 2:
         raise ConfigError(
             f"all {len(clips)} training clips are of one speaker, so none can be held out for validation. "
             f"Mark some clips with split `val`."
         )
+    return next(cut(clips, speakers, folds, seed))
+
+
+def speaker_of(clip: Clip) -> str:
+    """Who speaks; a clip without a speaker counts as a speaker of its own."""
+    return clip.speaker or f"clip {clip.clip_id}"
+
+
+def cut(
+    clips: Sequence[Clip], units: Sequence[str], folds: int, seed: int
+) -> Iterator[tuple[list[Clip], list[Clip]]]:
+    """The clips kept and held out in each of `folds` cuts; those of one unit stay together.
+
+    Classes are balanced as well as units allow.
+    """
+    labels = np.array([clip.label for clip in clips])
     cutter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
-    kept, held = next(iter(cutter.split(clips, labels, speakers)))
-    return [clips[row] for row in kept], [clips[row] for row in held]
+    with warnings.catch_warnings():
+        # a class of few clips cannot be in every fold; that is for the scores to show
+        warnings.filterwarnings("ignore", message="The least populated class", category=UserWarning)
+        rows = list(cutter.split(clips, labels, np.array(units)))
+    for kept, held in rows:
+        yield [clips[row] for row in kept], [clips[row] for row in held]

@@ -17,12 +17,14 @@ from typing import Any
 from emo.canonical import sha256_json
 from emo.clip import Clip
 from emo.evaluation.tables import markdown_table
+from emo.heads.forecast import forecast
 from emo.heads.grid import Cell
 from emo.heads.loaded import Loaded, arrays_for, load
 from emo.heads.loader import FeatureSpace
 from emo.heads.models import head_reads
 from emo.heads.ratings import NO_RATINGS, Ratings
 from emo.heads.runs import HeadRun, run_loaded, write_run
+from emo.heads.splits import split_clips
 from emo.heads.trained import EpochMetrics
 from emo.rights import DataRights
 
@@ -108,8 +110,13 @@ def run_sweep(
 ) -> Iterator[CellResult]:
     """Train each cell into `folder`/sweep/NAME that is not finished there, and yield it.
 
+    Every head is made once before any is trained, so that options out of range do not show after hours.
+
     `on_epoch` is told the number of the cell, from 0. Raises what `run_head` raises.
     """
+    for cell in cells:
+        splits = split_clips(clips, val_share=cell.config.val_share, seed=cell.config.seed)
+        forecast(cell, splits, spaces, labels)
     held = _Held(clips, spaces, augmented)
     for number, cell in enumerate(cells):
         place = folder / CELLS / cell.name

@@ -8,7 +8,7 @@ Only the strings that drive released weights are quoted from the official code (
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 from numpy.random import Generator
@@ -160,11 +160,16 @@ TASKS: Mapping[str, Task] = {
 }
 
 
-def template_named(name: str) -> Template:
-    """The layout of that name; ConfigError names the known ones."""
+def template_named(name: str, slots: Sequence[str] | None = None) -> Template:
+    """The layout of that name, without the slots that are not among `slots` where these are given; the tags
+    stay. ConfigError names the known layouts."""
     if name not in TEMPLATES:
         raise ConfigError(f"no prompt template {name!r}. Known: {', '.join(TEMPLATES)}.")
-    return TEMPLATES[name]
+    template = TEMPLATES[name]
+    if slots is None:
+        return template
+    head = tuple(part for part in template.head if isinstance(part, str) or part.name in slots)
+    return replace(template, head=head)
 
 
 def task_named(name: str) -> Task:

@@ -40,7 +40,7 @@ def explainer_for(
     if service.explain.startswith(LOCAL):
         asker: Asker = LocalModel(Path(service.explain.removeprefix(LOCAL)))
     else:
-        asker = _server(service.explain, service.model, service, rights, media=False)
+        asker = server_for(service.explain, service.model, service, rights, media=False)
     return ModelExplainer(asker, ledger, attempts=service.attempts)
 
 
@@ -51,13 +51,14 @@ def describer_for(
     pictures would leave this machine unasked."""
     if not service.describe:
         return None
-    asker = _server(service.describe, service.describe_model, service, rights, media=True)
+    asker = server_for(service.describe, service.describe_model, service, rights, media=True)
     return ModelDescriber(asker, ledger, config.labels)
 
 
-def _server(
+def server_for(
     base_url: str, model: str, service: ServiceConfig, rights: Sequence[DataRights], *, media: bool
 ) -> ChatService:
+    """The model called `model` at that address. Errors as `describer_for`; `media` says that pictures go."""
     if not model:
         raise ConfigError(
             f"{base_url}: which model? Name it with {'--describe-model' if media else '--model'}."

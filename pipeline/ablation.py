@@ -1,14 +1,15 @@
-"""The modality ablation: one LLaMA stage per set of modalities, on one base, answering for the same clips.
+"""The modality ablation on rendered clips: one LLaMA stage per set of modalities, on one base, with controls.
 
 A set without a modality lacks it in training and in prediction: no slot, no projector, no subtitle line.
 Choices are made on validation speakers; test speakers are scored once per set. Draws no figure.
-Layout of the table: Emotion-LLaMA, table 3 (A audio, V video, T text).
+Layout of the table: Emotion-LLaMA, table 3 (A audio, V video, T text). `ablation_study` has the cells of
+anybody's clips.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from emo.evaluation.reasons import ReasonScores
 from emo.evaluation.scored import Scored
 from emo.labels import MER2023
 from emo.llm.recipe import load_recipe
+from emo.pipeline.ablation_cells import Cell
 from emo.pipeline.demo_steps import (
     CLIPS,
     OnEvent,
@@ -29,23 +31,13 @@ from emo.pipeline.demo_steps import (
 from emo.pipeline.score import score_answers, score_rendered_reasons
 from emo.pipeline.systems import answer_all, load_system
 
-
-@dataclass(frozen=True, slots=True)
-class Modalities:
-    """A set of modalities: the features that are read, and whether the subtitle is."""
-
-    name: str
-    features: tuple[str, ...]
-    text: bool
-
-
 AUDIO, VIDEO = ("hubert",), ("mae", "videomae", "eva")
 SETS = (
-    Modalities("A", AUDIO, text=False),
-    Modalities("V", VIDEO, text=False),
-    Modalities("T", (), text=True),
-    Modalities("AV", (*AUDIO, *VIDEO), text=False),
-    Modalities("AVT", (*AUDIO, *VIDEO), text=True),
+    Cell("A", AUDIO, text=False),
+    Cell("V", VIDEO, text=False),
+    Cell("T", (), text=True),
+    Cell("AV", (*AUDIO, *VIDEO), text=False),
+    Cell("AVT", (*AUDIO, *VIDEO), text=True),
 )
 
 
@@ -57,7 +49,7 @@ class AblationRow:
     """
 
     seed: int
-    modalities: Modalities
+    modalities: Cell
     scored: Scored
     shuffled_f1: float | None
     reasons: ReasonScores
@@ -82,7 +74,7 @@ class AblationRow:
 def run_ablation(
     out: Path,
     config: DemoConfig,
-    sets: Sequence[Modalities] = SETS,
+    sets: Sequence[Cell] = SETS,
     *,
     jobs: int = 0,
     on_event: OnEvent | None = None,
@@ -100,9 +92,7 @@ def run_ablation(
     for one in sets:
         own = {name: spaces[name] for name in one.features}
         run = out / "ablation" / one.name
-        for _ in train_on_base(
-            clips, texts, own, base, replace(recipe, text=one.text), run, seed=config.seed, say=say
-        ):
+        for _ in train_on_base(clips, texts, own, base, one.recipe(recipe), run, seed=config.seed, say=say):
             pass  # the events are told by `say`
         system = load_system(run)
         answers = list(answer_all(system, test, own))

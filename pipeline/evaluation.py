@@ -183,7 +183,8 @@ def reproduce(
 def _said(
     system: LlamaSystem, recipe: EvaluationRecipe, clips: Sequence[Clip], spaces: Mapping[str, FeatureSpace]
 ) -> list[str]:
-    template, task = template_named(recipe.template), task_named("emotion")
+    template = template_named(recipe.template, system.card.config.slots)
+    task = task_named("emotion")
     words = instruction(task, recipe.asked)
     decoding = Decoding(max_new_tokens=recipe.max_new_tokens)
     said: list[str] = []

@@ -31,6 +31,11 @@ def read_texts(
     return texts
 
 
+def labels_only(clips: Sequence[Clip]) -> list[ClipTexts]:
+    """Texts of `clips` without anything but their labels and words: what there is where nobody described."""
+    return texts_from_merr(clips, {}, {})
+
+
 def _listed(texts: Sequence[ClipTexts], name: str, path: Path) -> list[ClipTexts]:
     """The texts with the membership and the labels of one list."""
     labels = read_list(path)

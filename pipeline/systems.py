@@ -138,7 +138,7 @@ class LlamaSystem:
         }
         self.calibration = calibration
         self.model, self.card = model.eval(), card
-        self.template = template_named(card.config.template)
+        self.template = template_named(card.config.template, card.config.slots)
         self._decoding = decoding
         self._validated_on = frozenset(validated_on)
         trained = {task for stage in card.config.stages.values() for task in stage.tasks}

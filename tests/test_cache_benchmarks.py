@@ -1,4 +1,4 @@
-"""The cache's benchmarks run, small, and each says what it holds; nothing here judges a figure."""
+"""Benchmarks of the cache, and of heads on it, run small and say what they hold; no figure is judged."""
 
 import json
 import os
@@ -14,6 +14,7 @@ SMALL = {
     "cache_loader": ("--clips", "40", "--dim", "16", "--rounds", "2"),
     "cache_write": ("--clips", "6", "--dim", "16", "--rounds", "2"),
     "cache_open": ("--largest", "50", "--repeats", "1", "--films", "2"),
+    "heads": ("--clips", "40", "--rounds", "2", "--train-clips", "33"),
     "cache_memory": ("--clips", "20", "--dim", "16", "--reads", "100"),
 }
 

@@ -13,10 +13,14 @@ from emo.cli.reference import commands_page, with_table
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+ROOMS = (
+    "benchmarks", "cache", "cli", "corpora", "evaluation", "extractors", "heads", "llm", "merr", "pipeline",
+)  # fmt: skip
 WRITTEN = [path for path in PAGES if path.name != "cli.md"]  # by hand
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)|!\[[^\]]*\]\(([^)\s]+)\)")
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 TYPED = re.compile(r"^ *(?:\$ )?(emo .*)$", re.MULTILINE)
+NAMED = re.compile(r"docs/[\w./-]+\.(?:md|png)")
 INLINE = re.compile(r"`(emo [^`]+)`")
 OPEN_END = ("...", "…", "|", "[", "<")  # what stands for something else on a line that nobody types as it is
 
@@ -38,6 +42,18 @@ def code_lines(text):
     indented = "\n".join(line for line in bare.splitlines() if line.startswith("    "))
     joined = "\n".join([*blocks, indented]).replace("\\\n", " ")
     return [*TYPED.findall(joined), *INLINE.findall(bare)]
+
+
+def test_pages_named_in_code_are_there():
+    rooms = [ROOT / "src", *(ROOT / room for room in ROOMS)]
+    named = {
+        (path.name, page)
+        for room in rooms
+        for path in room.rglob("*.py")
+        for page in NAMED.findall(path.read_text(encoding="utf-8"))
+    }
+    assert len(named) > 5
+    assert not {(name, page) for name, page in named if not (ROOT / page).exists()}
 
 
 @pytest.mark.parametrize("path", PAGES, ids=named)

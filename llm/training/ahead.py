@@ -21,9 +21,11 @@ def reading_ahead(
     features: Features,
     steps: Iterator[tuple[Cursor, Step]],
     mine: Callable[[Step], Sequence[Micro]] = all_of,
+    *,
+    also: Sequence[Features] = (),
 ) -> Generator[tuple[Cursor, Step], None, None]:
-    """`steps` as they are, each after `features` were told to expect the micro-batches of it and of the
-    STEPS_AHEAD that follow.
+    """`steps` as they are, each after `features` and those in `also` were told to expect the micro-batches
+    of it and of the STEPS_AHEAD that follow.
 
     `mine` gives the micro-batches of a step that this rank will run, in the order it will run them. Closing
     the generator ends the reading.
@@ -32,10 +34,12 @@ def reading_ahead(
     try:
         for planned in steps:
             for micro in mine(planned[1]):
-                features.expect(clips_of(micro))
+                for each in (features, *also):
+                    each.expect(clips_of(micro))
             ring.append(planned)
             if len(ring) > STEPS_AHEAD:
                 yield ring.popleft()
         yield from ring
     finally:
-        features.forget()
+        for each in (features, *also):
+            each.forget()

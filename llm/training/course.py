@@ -22,7 +22,9 @@ class Course:
     """A run's fixed parts.
 
     `valid` holds clips of other speakers than `train`; a stage keeps the weights that are best on them,
-    and the last ones where `valid` is empty. `crew` are the ranks that train together.
+    and the last ones where `valid` is empty. `augmented` are augmented versions of some features of
+    the clips in `train`; a step draws which version it sees, and nothing is ever validated on them. `crew`
+    are the ranks that train together.
     """
 
     model: EmotionLlama
@@ -31,6 +33,7 @@ class Course:
     labels: tuple[str, ...]
     train: Sequence[ClipTexts]
     valid: Sequence[ClipTexts]
+    augmented: Sequence[Features] = ()
     max_answer_tokens: int | None = None
     official_text: bool = False
     seed: int = 0

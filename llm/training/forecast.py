@@ -151,7 +151,7 @@ def forecast_of(
     course = Course(
         model=model,
         features=features,
-        template=template_named(config.template),
+        template=template_named(config.template, config.slots),
         labels=config.labels,
         train=train,
         valid=(),

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 
 from emo.config.llm import StageConfig
-from emo.heads.batches import FeatureBatch, drop_modalities
+from emo.heads.batches import FeatureBatch, drop_modalities, sample_views
 from emo.llm.examples import ask, generator_for
 from emo.llm.model import AnswerLoss
 from emo.llm.training.course import Course
@@ -61,7 +61,7 @@ def clips_of(micro: Micro) -> list[str]:
 
 
 def _features(course: Course, config: StageConfig, clip_ids: Sequence[str], moment: Moment) -> FeatureBatch:
-    batch = course.features.read(clip_ids)
+    batch = _sampled(course, clip_ids, moment)
     if not config.modality_dropout:
         return batch
     generator = torch.Generator()
@@ -71,6 +71,20 @@ def _features(course: Course, config: StageConfig, clip_ids: Sequence[str], mome
         rows.append(drop_modalities(batch.take([row]), config.modality_dropout, generator).masks)
     masks = {name: torch.cat([row[name] for row in rows]) for name in batch.masks}
     return FeatureBatch(batch.clip_ids, batch.values, masks, batch.sources)
+
+
+def _sampled(course: Course, clip_ids: Sequence[str], moment: Moment) -> FeatureBatch:
+    """The features of the clips, each plain or of a version drawn for the step and the clip alone."""
+    batch = course.features.read(clip_ids)
+    versions = [each.read(clip_ids) for each in course.augmented]
+    if not versions:
+        return batch
+    generator = torch.Generator()
+    rows = []
+    for row, clip_id in enumerate(clip_ids):
+        generator.manual_seed(moment.seed(course, f"views {clip_id}"))
+        rows.append(sample_views(batch.take([row]), [one.take([row]) for one in versions], generator).values)
+    return batch.with_values({name: torch.cat([row[name] for row in rows]) for name in batch.values})
 
 
 def _devices(course: Course) -> list[int]:

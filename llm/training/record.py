@@ -45,15 +45,19 @@ def identity(
     valid: Sequence[ClipTexts],
     start: str | None,
     projectors: str | None = None,
+    augmented: Sequence[Mapping[str, Source]] = (),
 ) -> dict[str, Json]:
     """What two runs must share to be one. The stages are left out: they are compared one by one.
 
     `start` is the digest of a checkpoint from elsewhere that the run began with, `projectors` that of
-    projectors that were aligned before; without any there is no such key, as there was none in older records.
+    projectors that were aligned before, `augmented` the sources of augmented features, one mapping a version;
+    without any there is no such key, as there was none in older records.
     """
     recipe = config_to_json(config)
     if not recipe["projectors"]:  # as in the records of releases that knew the official kinds alone
         del recipe["projectors"]
+    versions = [source.spec.fingerprint for each in augmented for source in each.values()]
+    drawn: dict[str, Json] = {"augmented": [*versions]} if versions else {}
     return {
         "recipe": {key: value for key, value in recipe.items() if key not in ("stages", "aims_at")},
         "seed": seed,
@@ -66,6 +70,7 @@ def identity(
         "valid": _clips(valid),
         "start": start,
         **({} if projectors is None else {"projectors": projectors}),
+        **drawn,
     }
 
 

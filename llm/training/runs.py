@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 import torch
@@ -100,6 +101,7 @@ def run_llm(
     projectors: Path | None = None,
     hardware: HardwareConfig | None = None,
     manner: Manner | None = None,
+    augmented: Mapping[str, Sequence[FeatureSpace]] = MappingProxyType({}),
 ) -> Iterator[RunStarted | StageEvent]:
     """Train on the clips' train split, choose on val; test clips are left alone.
 
@@ -107,13 +109,20 @@ def run_llm(
     `force` takes one of another LLaMA or of other features. `projectors` is a run of aligned projectors to
     begin with, as emo.llm.warm_start takes it.
 
-    `texts` are matched to `clips` by id; `spaces` is by feature name; `base` is a directory or a hub id.
+    `texts` are matched to `clips` by id; `spaces` is by feature name, and so is `augmented`: further spaces
+    of a feature that training samples and nothing is chosen on. `base` is a directory or a hub id.
     Clips without any usable feature are left out; without spaces the model reads words alone. Raises what
     `split_clips`, `load_base`, `load_features` and `train_stage` raise.
     """
     train, valid = texts_by_split(clips, texts, spaces, config, seed=seed)
     arrays = slot_arrays(tuple(spaces), config.arrays)
     features = open_features(spaces, [text.clip_id for text in (*train, *valid)], arrays, missing_ok=True)
+    ids = [text.clip_id for text in train]
+    versions = [
+        open_features({name: space}, ids, {name: arrays[name]}, missing_ok=True)
+        for name, more in augmented.items()
+        for space in more
+    ]
     hardware = hardware or HardwareConfig()
     refuse_frozen_slices(hardware, config)
     with assembled(hardware) as crew:
@@ -133,6 +142,7 @@ def run_llm(
             hardware=hardware,
             crew=crew,
             manner=manner,
+            augmented=versions,
         )
 
 
@@ -151,6 +161,7 @@ def run_stages(
     hardware: HardwareConfig | None = None,
     crew: Crew = ALONE,
     manner: Manner | None = None,
+    augmented: Sequence[Features] = (),
 ) -> Iterator[RunStarted | StageEvent]:
     """Train the stages of `config` in order and save each under `out`, the last one as `out` itself too.
 
@@ -166,7 +177,7 @@ def run_stages(
         )
     refuse_empty_stages(train, valid, config.stages, config.labels)
     manner, hardware = manner or Manner(), hardware or HardwareConfig()
-    given = _Given(base, features, train, valid, config, seed)
+    given = _Given(base, features, train, valid, config, seed, tuple(augmented))
     elsewhere = None if start is None or _is_in(start, out) else start
     if elsewhere is not None and projectors is not None:
         raise ConfigError(f"{elsewhere} has projectors of its own. Begin with it or with {projectors}.")
@@ -203,6 +214,7 @@ class _Given(NamedTuple):
     valid: Sequence[ClipTexts]
     config: LlmConfig
     seed: int
+    augmented: tuple[Features, ...] = ()
 
     def identity(self, start: Path | None, projectors: Path | None) -> dict[str, Json]:
         """The run's identity; `start` and `projectors` are of other runs that it begins with."""
@@ -215,6 +227,7 @@ class _Given(NamedTuple):
             valid=self.valid,
             start=None if start is None else directory_digest(start),
             projectors=None if projectors is None else directory_digest(projectors),
+            augmented=[each.sources for each in self.augmented],
         )
 
     def card_of(self, beginning: Path, *, force: bool) -> Card:
@@ -240,10 +253,11 @@ class _Given(NamedTuple):
         return Course(
             model=model,
             features=self.features,
-            template=template_named(self.config.template),
+            template=template_named(self.config.template, self.config.slots),
             labels=self.config.labels,
             train=self.train,
             valid=self.valid,
+            augmented=self.augmented,
             max_answer_tokens=self.config.max_answer_tokens,
             official_text=self.config.official_text,
             seed=self.seed,

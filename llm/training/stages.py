@@ -62,9 +62,9 @@ class StageTraining:
         StopAsked where the flag is set between two micro-batches or two batches of validation; what was
         begun since the last event is dropped then, and done again by whoever goes on.
         """
-        config, name = self._config, self.progress.stage
-        steps = steps_from(self._course, config, self.progress.cursor, self._course.crew.ranks)
-        with closing(reading_ahead(self._course.features, steps, self._mine)) as plan:
+        config, name, course = self._config, self.progress.stage, self._course
+        steps = steps_from(course, config, self.progress.cursor, course.crew.ranks)
+        with closing(reading_ahead(course.features, steps, self._mine, also=course.augmented)) as plan:
             while self.owes_validation or self.progress.step < config.steps:
                 self._stop_together()
                 if self.owes_validation:

@@ -82,7 +82,7 @@ MediaView: TypeAlias = AudioView | FacesView | FrameView | MomentView
 
 @dataclass(frozen=True, slots=True)
 class AugmentedView:
-    """A view changed on purpose, for training only; `augment` as `emo.extractors.augment` writes it."""
+    """A view changed on purpose, to train or to test on; `augment` as `emo.extractors.augment` writes it."""
 
     of: MediaView
     augment: str

@@ -358,3 +358,21 @@ def test_known_clips_changes_nothing(path, filled):
     before = everything(path)
     assert known_clips(open_cache(path), [SECRET]).clips == [SECRET]
     assert everything(path) == before
+
+
+def test_verify_finds_a_journal_that_names_a_forgotten_clip_and_what_is_half_made(path, space, secret):
+    with space.writer("none") as writer:
+        writer.put(secret)
+        writer.flush()
+        (space.paths.aside / "shard1-1.new").write_bytes(b"half")
+        problems = [check.problem for check in verify_cache(path, [SECRET, "another"]).bad]
+        assert any("the journal names" in problem and SECRET in problem for problem in problems)
+        assert any("half-made" in problem for problem in problems)
+        assert not any("another" in problem for problem in problems)
+
+
+def test_lines_that_name_no_media_are_passed_over(path, space, make_records, fill):
+    fill(space, make_records(2))
+    digests = Path(f"{path}.journal") / "media-digests.jsonl"
+    digests.write_text('{half\n[]\n7\n{"a": 1}\n' + json.dumps(["/data/else.mp4", [1], "ab"]) + "\n")
+    assert verify_cache(path, [SECRET]).bad == []

@@ -6,7 +6,7 @@ import pytest
 from emo.digests import StatCache
 from emo.errors import ConfigError
 from emo.extractors import make_encoder
-from emo.extractors.augment import Augmented, generator_of, noisy, parse_augmentation
+from emo.extractors.augment import Augmented, blurred, generator_of, noisy, parse_augmentation
 from emo.extractors.reading import read_views_limited
 from emo.pipeline.inputs import InputDigests
 from emo.testing import EncoderTests, tone
@@ -89,3 +89,20 @@ def test_an_augmented_view_reads_the_same_input(clips, clip_of):
     clip = clip_of(clips["face.mp4"])
     digests = InputDigests([clip], files)
     assert digests.of([AugmentedView(view, "flip")]) == digests.of([view])
+
+
+def test_blur_keeps_the_mean_softens_edges_and_belongs_to_the_size_of_the_picture():
+    edge = np.zeros((2, 64, 64, 3), np.uint8)
+    edge[:, :, 32:] = 200
+    soft = blurred(edge, 7.0)  # 2 pixels where the side is 64
+    assert (soft.shape, soft.dtype) == (edge.shape, np.uint8)
+    assert abs(float(soft.mean()) - 100) < 1
+    across = soft[0, 10, :, 0].astype(int)
+    assert (np.diff(across) >= 0).all()
+    spread = np.interp(200 * 0.8413, across, np.arange(64)) - np.interp(100, across, np.arange(64))
+    assert spread == pytest.approx(2.0, abs=0.15)  # one standard deviation of a Gaussian
+    np.testing.assert_array_equal(blurred(edge[0], 7.0), soft[0])
+    assert str(parse_augmentation("blur@4.0px")) == "blur@4px"
+    for name in ("blur@0px", "blur@400px", "blur@4", "blur"):
+        with pytest.raises(ConfigError, match="unknown view"):
+            parse_augmentation(name)

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from emo.extractors import make_encoder
+
 LARGE = 22 << 20  # the hub's client writes pieces of ten megabytes
 REPO = "TencentGameMate/chinese-hubert-large"
 CONFIG = {
@@ -66,21 +68,8 @@ def get(hub, tmp_path, *arguments):
     return done.returncode, json.loads(done.stdout) if done.stdout else None, done.stderr
 
 
-def spec(tmp_path):
-    """The weights of the spec that an encoder makes of what was fetched."""
-    code = (
-        "import json; from emo.extractors import make_encoder\n"
-        "print(json.dumps(dict(make_encoder('hubert', 'paper').spec.weights)))"
-    )
-    environment = {"EMO_WEIGHTS": str(tmp_path / "weights"), "XDG_CACHE_HOME": str(tmp_path / "cache")}
-    done = subprocess.run(
-        [sys.executable, "-c", code], env=os.environ | environment, capture_output=True, text=True, check=True
-    )
-    return json.loads(done.stdout)
-
-
 @pytest.mark.parametrize("weights", [False, True], indirect=True, ids=["safetensors", "pickle"])
-def test_what_is_fetched_is_what_the_encoder_names(hub, weights, tmp_path):
+def test_what_is_fetched_is_what_the_encoder_names(hub, weights, tmp_path, monkeypatch):
     code, told, said = get(hub, tmp_path)
     assert code == 0, said
     (row,) = told["fetched"]
@@ -93,7 +82,9 @@ def test_what_is_fetched_is_what_the_encoder_names(hub, weights, tmp_path):
         "model.safetensors",
         "preprocessor_config.json",
     ]
-    assert spec(tmp_path)["model"] == row["sha256"]["model.safetensors"]
+    monkeypatch.setenv("EMO_WEIGHTS", str(tmp_path / "weights"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    assert make_encoder("hubert", "paper").spec.weights["model"] == row["sha256"]["model.safetensors"]
     assert json.loads((folder / "emo-weights.json").read_text())["commit"] == weights.branches["main"]
 
 

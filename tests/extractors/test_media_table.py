@@ -202,7 +202,7 @@ def test_the_frame_of_a_moment_is_the_nearest_by_time(tmp_path, name, times, opt
         assert abs(picture.time - moment) <= gaps.min() + 2e-3
 
 
-@pytest.mark.parametrize("pixels", ["yuv420p", "yuv444p"])
+@pytest.mark.parametrize("pixels", ["yuv420p", pytest.param("yuv444p", marks=pytest.mark.soak)])
 def test_a_turned_file_gives_the_features_of_the_upright_one(tmp_path, pixels):
     """The stored picture is the same to the last bit but for the halved colours, which turn with it."""
     from emo.extractors import make_encoder

@@ -27,7 +27,7 @@ DECIDES_VALUES = {
     "extractors/action_units.py": "f53dbf3e47ece8f9",
     "extractors/aligned.py": "fabd1fa5445f3240",
     "extractors/audio.py": "05603cba91184d7c",
-    "extractors/augment.py": "6e0880cfff8bf18c",
+    "extractors/augment.py": "d7aef2c5d3cccbe1",
     "extractors/clip.py": "6f436b21a77fcad3",
     "extractors/container.py": "593e5ed7b119d26e",
     "extractors/data2vec.py": "71e630e138c043ea",

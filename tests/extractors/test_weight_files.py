@@ -2,6 +2,8 @@
 
 import json
 import pickle
+import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -95,30 +97,38 @@ def original_mae(folder):
     return model.eval(), folder / "mae_340.pth"
 
 
-def test_an_original_mae_gives_the_same_features_after_conversion(tmp_path, faces):
+@pytest.fixture(scope="module")
+def converted(tmp_path_factory):
+    """A model, its original file, the folder it was converted to and the digests of what is there."""
+    folder = tmp_path_factory.mktemp("mae")
+    model, file = original_mae(folder)
+    digests = convert("mae", file, folder / "out", preset_source("mae", "paper"))
+    return SimpleNamespace(model=model, file=file, folder=folder / "out", digests=digests)
+
+
+def test_an_original_mae_gives_the_same_features_after_conversion(converted, faces):
     import torch
 
     from emo.extractors import mae
     from emo.extractors.pixels import IMAGENET_MEAN, IMAGENET_STD, normalise
 
-    model, file = original_mae(tmp_path)
-    convert("mae", file, tmp_path / "out", preset_source("mae", "paper"))
-    encoder = make_encoder("mae", "paper", weights=tmp_path / "out", faces=FACES, device="cpu")
+    encoder = make_encoder("mae", "paper", weights=converted.folder, faces=FACES, device="cpu")
     pixels = torch.from_numpy(normalise(faces[FACES].array, IMAGENET_MEAN, IMAGENET_STD))
     with torch.inference_mode():
-        frames = mae.pool(model, pixels, "class").numpy()
+        frames = mae.pool(converted.model, pixels, "class").numpy()
     expected = {"frames": frames, "utterance": frames.mean(axis=0)}
     assert_same_arrays(expected, encoder.encode([faces])[0])
 
 
-def test_a_checkpoint_in_halves_stays_in_halves_and_is_encoded_in_float32(tmp_path, faces):
+def test_a_checkpoint_in_halves_stays_in_halves_and_is_encoded_in_float32(converted, tmp_path, faces):
     import torch
     from safetensors.torch import load_file
 
-    _, file = original_mae(tmp_path)
-    tensors = {name: tensor.half() for name, tensor in load_tensors(file).items()}
-    torch.save(tensors, file)
-    convert("mae", file, tmp_path / "out", preset_source("mae", "paper"))
+    from emo.extractors.mae_convert import convert_mae
+
+    halves = {name: tensor.half() for name, tensor in load_tensors(converted.file).items()}
+    torch.save(halves, tmp_path / "halves.pth")
+    convert_mae(str(tmp_path / "halves.pth"), str(tmp_path / "out"))
     assert load_file(tmp_path / "out" / "model.safetensors")["pos_embed"].dtype == torch.float16
     encoder = make_encoder("mae", "paper", weights=tmp_path / "out", faces=FACES, device="cpu")
     assert encoder.encode([faces])[0]["frames"].dtype == np.float32
@@ -187,9 +197,8 @@ def test_a_fetched_pickle_becomes_safetensors_and_is_gone(tmp_path):
     assert not list(tmp_path.rglob(PICKLE))
 
 
-def test_the_command_converts_to_where_the_paper_preset_looks(tmp_path, faces):
-    _, file = original_mae(tmp_path)
-    result = CliRunner().invoke(weights, ["convert", "mae", str(file), "--json"])
+def test_the_command_converts_to_where_the_paper_preset_looks(converted, faces):
+    result = CliRunner().invoke(weights, ["convert", "mae", str(converted.file), "--json"])
     assert result.exit_code == 0, result.output
     told = json.loads(result.output)
     encoder = make_encoder("mae", "paper", faces=FACES, device="cpu")
@@ -198,13 +207,12 @@ def test_the_command_converts_to_where_the_paper_preset_looks(tmp_path, faces):
     assert encoder.encode([faces])[0]["utterance"].shape == (128,)
 
 
-def test_a_substitute_never_carries_the_name_of_what_it_stands_for(tmp_path):
-    _, file = original_mae(tmp_path)
+def test_a_substitute_never_carries_the_name_of_what_it_stands_for(converted, tmp_path):
     folder = tmp_path / "weights" / "mae" / "paper"
+    shutil.copytree(converted.folder, folder)
     source = preset_source("mae", "paper")
-    files = convert("mae", file, folder, source)
     assert make_encoder("mae", "paper").spec.preset == "paper"
-    write_card(folder, source.substitute, files, substitute=True)
+    write_card(folder, source.substitute, converted.digests, substitute=True)
     spec = make_encoder("mae", "paper").spec
     assert (spec.preset, spec.licence) == ("paper-substitute", source.substitute.licence)
 

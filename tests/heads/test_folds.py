@@ -7,7 +7,7 @@ import pytest
 
 from emo.errors import ConfigError
 from emo.evaluation.metrics import classification_scores
-from emo.heads.folds import run_folds, split_folds, write_folds
+from emo.heads.folds import run_folds, split_folds, units_of, write_folds
 
 
 @pytest.fixture
@@ -35,11 +35,25 @@ def test_clips_kept_for_testing_and_clips_without_a_label_take_no_part(kit, clip
     assert len(tested) == 69 and not tested & {clip.clip_id for clip in kept[:20]}
 
 
-def test_too_few_speakers_are_told_how_many_folds_they_make(kit, clips):
-    with pytest.raises(ConfigError, match=r"15 speakers do not make 15 folds.*2 to 14"):
-        split_folds(clips, 15, kit.config)
-    with pytest.raises(ConfigError, match="15 speakers do not make 1 folds"):
+def test_too_few_speakers_are_told(kit, clips):
+    assert len(split_folds(clips, 15, kit.config)) == 15  # leave one speaker out
+    with pytest.raises(ConfigError, match=r"15 speakers, 15 of them apart .* do not make 16 folds"):
+        split_folds(clips, 16, kit.config)
+    with pytest.raises(ConfigError, match="do not make 1 folds"):
         split_folds(clips, 1, kit.config)
+    with pytest.raises(ConfigError, match=r"3 speakers, 3 of them apart .* do not make 2 folds"):
+        split_folds([clip for clip in clips if clip.speaker in ("s0", "s1", "s2")], 2, kit.config)
+
+
+def test_a_dialogue_is_on_one_side_and_so_is_everybody_who_speaks_in_it(kit, clips):
+    talks = [replace(clip, group=f"dialogue {int(clip.speaker[1:]) // 2}") for clip in clips]
+    for splits in split_folds(talks, 4, kit.config):
+        sides = [{clip.group for clip in part} for part in ((*splits.train, *splits.val), splits.test)]
+        assert not sides[0] & sides[1]
+    chained = [replace(clip, group="one dialogue") for clip in clips]
+    assert len(set(units_of(chained))) == 1
+    with pytest.raises(ConfigError, match="15 speakers, 1 of them apart"):
+        split_folds(chained, 4, kit.config)
 
 
 def test_the_answers_are_those_out_of_fold_and_the_figures_those_of_the_folds(kit, clips, tmp_path):

@@ -83,7 +83,7 @@ def test_the_figure_has_a_bar_a_set_and_a_point_a_seed():
         ],
     }
     axes = ablation_figure(result).axes[0]
-    assert [label.get_text() for label in axes.get_xticklabels()] == ["A", "T"]
-    assert [round(bar.get_height(), 3) for bar in axes.patches] == [0.4, 0.2]
-    heights = np.concatenate([np.ravel(line.get_ydata()) for line in axes.lines])
-    assert {0.4, 0.41, 0.2, 0.21, 0.15} <= set(np.round(heights, 3))
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["A", "T"]
+    assert [round(bar.get_width(), 3) for bar in axes.patches] == [0.4, 0.2]
+    places = np.concatenate([np.ravel(line.get_xdata()) for line in axes.lines])
+    assert {0.4, 0.41, 0.2, 0.21, 0.15} <= set(np.round(places, 3))

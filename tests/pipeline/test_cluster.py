@@ -1,4 +1,7 @@
-"""Extraction on a real dask scheduler with two worker processes on loopback, one of which is killed."""
+"""Extraction on a real dask scheduler with two worker processes on loopback, one of which is killed.
+
+The encoder is another package's and needs no torch, so that a worker starts in a second.
+"""
 
 import os
 import signal
@@ -34,8 +37,54 @@ def clips(tmp_path_factory):
     ]
 
 
+LOUDNESS = """
+import numpy as np
+
+from emo.spec import ArrayLayout, FeatureSpec
+from emo.views import AudioView
+
+
+class Loudness:
+    def __init__(self, preset):
+        self.needs = frozenset({AudioView()})
+        self.spec = FeatureSpec(
+            encoder="loudness",
+            weights={},
+            recipe={"hop": 160},
+            recipe_version=1,
+            arrays={"frames": ArrayLayout(kind="frames", dim=2)},
+            preset=preset,
+        )
+
+    def encode(self, batch):
+        return [{"frames": self._frames(views[AudioView()].array)} for views in batch]
+
+    def times(self, views):
+        return {"frames": {"t0": 0.005, "dt": 0.01}}
+
+    def _frames(self, sound):
+        parts = sound[: len(sound) // 160 * 160].reshape(-1, 160)
+        return np.stack([np.abs(parts).mean(axis=1), np.abs(parts).max(axis=1)], axis=1).astype(np.float32)
+"""
+
+
 @pytest.fixture(scope="module")
-def cluster():
+def loudness(tmp_path_factory):
+    """The package, where this process and those that it starts find it."""
+    folder = tmp_path_factory.mktemp("package")
+    info = folder / "loudness-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: loudness\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[emo.encoders]\nloudness = loudness:Loudness\n")
+    (folder / "loudness.py").write_text(LOUDNESS)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(folder)
+        patch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH")])))
+        yield
+
+
+@pytest.fixture(scope="module")
+def cluster(loudness):
     with distributed.LocalCluster(
         n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
     ) as running:
@@ -43,7 +92,7 @@ def cluster():
 
 
 def on_cluster(clips, cache, address, **options):
-    return extract(clips, ("hubert",), cache, preset="tiny", scheduler=address, **options)
+    return extract(clips, ("loudness",), cache, preset="tiny", scheduler=address, **options)
 
 
 def test_two_workers_store_what_one_process_stores(clips, cluster, tmp_path):
@@ -53,8 +102,8 @@ def test_two_workers_store_what_one_process_stores(clips, cluster, tmp_path):
     assert (result.stored, result.already, result.failed) == (CLIPS, 0, ())
     assert result.bytes > 0
     assert (told[-1].done, told[-1].share) == (CLIPS, 1.0)
-    extract(clips, ("hubert",), tmp_path / "one.zarr", preset="tiny", jobs=1)
-    many, one = (open_cache(path)["hubert"] for path in (cache, tmp_path / "one.zarr"))
+    extract(clips, ("loudness",), tmp_path / "one.zarr", preset="tiny", jobs=1)
+    many, one = (open_cache(path)["loudness"] for path in (cache, tmp_path / "one.zarr"))
     for clip in clips:
         assert np.array_equal(many.read(clip.clip_id, "frames"), one.read(clip.clip_id, "frames"))
 
@@ -72,10 +121,10 @@ def test_a_killed_worker_loses_nothing_and_the_run_completes(clips, cluster, tmp
     assert killed
     assert result.stored + result.already == CLIPS
     assert not result.failed
-    assert sorted(open_cache(cache)["hubert"]) == sorted(clip.clip_id for clip in clips)
+    assert sorted(open_cache(cache)["loudness"]) == sorted(clip.clip_id for clip in clips)
 
 
-def test_no_scheduler_is_told_with_what_to_start(clips, tmp_path, monkeypatch):
+def test_no_scheduler_is_told_with_what_to_start(clips, loudness, tmp_path, monkeypatch):
     from emo.pipeline import cluster as module
 
     monkeypatch.setattr(module, "ANSWERS_WITHIN", 0.5)

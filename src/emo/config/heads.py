@@ -66,3 +66,27 @@ class HeadConfig:
     """Share of the training speakers held out where the manifest has no validation split."""
     seed: int = 0
     """Of initialisation, order, dropout and held-out speakers."""
+
+    def mistakes(self) -> list[str]:
+        """What is out of range, which types cannot say."""
+        ranges = {
+            "top": self.top >= 1,
+            "epochs": self.epochs >= 1,
+            "patience": self.patience >= 1,
+            "batch_size": self.batch_size >= 1,
+            "learning_rate": self.learning_rate > 0,
+            "weight_decay": self.weight_decay >= 0,
+            "clip_norm": self.clip_norm > 0,
+            "label_smoothing": 0 <= self.label_smoothing < 1,
+            "modality_dropout": 0 <= self.modality_dropout <= 1,
+            "vat": self.vat >= 0,
+            "vat_radius": self.vat_radius > 0,
+            "valence": self.valence >= 0,
+            "val_share": 0 < self.val_share < 1,
+        }
+        wrong = [
+            f"{name}: {getattr(self, name):g} is out of range." for name, fits in ranges.items() if not fits
+        ]
+        if self.select == "combined" and not self.valence > 0:
+            wrong.append("select: combined needs a valence. Train with --valence, or select by loss.")
+        return wrong

@@ -36,12 +36,19 @@ CHANGES = {
     "words": lambda g: {"train": [replace(g["train"][0], caption="Otherwise."), *g["train"][1:]]},
     "list labels": lambda g: {"valid": [replace(g["valid"][0], list_labels={"a": "sad"}), *g["valid"][1:]]},
     "start": lambda g: {"start": "2" * 64},
+    "projectors": lambda g: {"projectors": "3" * 64},
+    "kinds": lambda g: {"config": replace(g["config"], projectors={"mae": "mlp"})},
 }
 
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES.keys())
 def test_another_result_is_another_identity(given, change):
     assert identified({**given, **change(given)}) != identified(given)
+
+
+def test_runs_of_releases_without_aligned_projectors_are_known_again(given):
+    assert identified(given).keys().isdisjoint({"projectors"})
+    assert identified(given)["recipe"].keys().isdisjoint({"projectors"})
 
 
 def test_the_order_of_clips_and_sets_is_none_of_it(given):

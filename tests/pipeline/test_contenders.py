@@ -1,0 +1,299 @@
+"""Other systems asked about clips: tiny random peers in their real format, a server that is shown frames."""
+
+import base64
+import io
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+from PIL import Image
+
+from emo.cli.main import emo as command
+from emo.cli.main import exit_code
+from emo.errors import CheckpointError, ConfigError, RightsError, ServiceDown
+from emo.labels import MER2023
+from emo.llm.tiny.tokenizer import train_tokenizer
+from emo.pipeline.contender_media import shown
+from emo.pipeline.contenders import question
+from emo.pipeline.peers import peer
+from emo.testing import drawn_face, tone, write_clip
+from emo.views import ViewProblem
+
+LABELS = ["--labels", "mer2023"]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """Three clips with picture and sound of two speakers, one of them mute."""
+    folder = tmp_path_factory.mktemp("clips")
+    rows = []
+    for number, label in enumerate(("happy", "sad", "angry")):
+        face = np.roll(drawn_face(64, 48), number, axis=1)
+        write_clip(folder / f"{number}.mp4", [face] * 12, None if number == 2 else tone(0.5))
+        rows.append(
+            {
+                "clip_id": f"c{number}",
+                "path": f"{number}.mp4",
+                "label": label,
+                "text": 'He said "sad".' if number == 0 else "",
+                "speaker": f"s{number % 2}",
+                "split": "test",
+            }
+        )
+    (folder / "manifest.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    return folder
+
+
+def words(*more):
+    tokenizer = train_tokenizer(["Which of these emotions?"], MER2023, vocabulary=400, positions=512)
+    tokenizer.add_special_tokens({"additional_special_tokens": list(more)})
+    return tokenizer
+
+
+def small_llama(tokenizer):
+    return {
+        "model_type": "llama",
+        "vocab_size": len(tokenizer),
+        "hidden_size": 16,
+        "intermediate_size": 32,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 2,
+        "max_position_embeddings": 2048,
+        "bos_token_id": tokenizer.bos_token_id,
+        "eos_token_id": tokenizer.eos_token_id,
+    }
+
+
+VISION = {
+    "model_type": "clip_vision_model",
+    "hidden_size": 16,
+    "intermediate_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "image_size": 28,
+    "patch_size": 14,
+}
+
+
+def saved(model, processor, folder):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model().save_pretrained(folder)
+    processor.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def video_llava(tmp_path_factory):
+    from transformers import (
+        VideoLlavaConfig,
+        VideoLlavaForConditionalGeneration,
+        VideoLlavaImageProcessor,
+        VideoLlavaProcessor,
+        VideoLlavaVideoProcessor,
+    )
+
+    tokenizer = words("<image>", "<video>")
+    ids = tokenizer.convert_tokens_to_ids(["<image>", "<video>"])
+    config = VideoLlavaConfig(
+        vision_config=VISION,
+        text_config=small_llama(tokenizer),
+        image_token_index=ids[0],
+        video_token_index=ids[1],
+    )
+    size = {"size": {"shortest_edge": 28}, "crop_size": {"height": 28, "width": 28}}
+    processor = VideoLlavaProcessor(
+        image_processor=VideoLlavaImageProcessor(**size),
+        video_processor=VideoLlavaVideoProcessor(**size),
+        tokenizer=tokenizer,
+        patch_size=14,
+        vision_feature_select_strategy="default",
+    )
+    folder = tmp_path_factory.mktemp("video-llava")
+    return saved(lambda: VideoLlavaForConditionalGeneration(config), processor, folder)
+
+
+@pytest.fixture(scope="module")
+def llava_next(tmp_path_factory):
+    from transformers import (
+        LlavaNextConfig,
+        LlavaNextForConditionalGeneration,
+        LlavaNextImageProcessor,
+        LlavaNextProcessor,
+    )
+
+    tokenizer = words("<image>")
+    pinpoints = [[28, 56], [56, 28], [56, 56]]
+    config = LlavaNextConfig(
+        vision_config=VISION,
+        text_config=small_llama(tokenizer),
+        image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
+        image_grid_pinpoints=pinpoints,
+    )
+    size = {"size": {"shortest_edge": 28}, "crop_size": {"height": 28, "width": 28}}
+    processor = LlavaNextProcessor(
+        image_processor=LlavaNextImageProcessor(image_grid_pinpoints=pinpoints, **size),
+        tokenizer=tokenizer,
+        patch_size=14,
+        vision_feature_select_strategy="default",
+        num_additional_image_tokens=1,
+    )
+    folder = tmp_path_factory.mktemp("llava-next")
+    return saved(lambda: LlavaNextForConditionalGeneration(config), processor, folder)
+
+
+@pytest.fixture(scope="module")
+def qwen2_audio(tmp_path_factory):
+    from transformers import (
+        Qwen2AudioConfig,
+        Qwen2AudioForConditionalGeneration,
+        Qwen2AudioProcessor,
+        WhisperFeatureExtractor,
+    )
+
+    tokenizer = words("<|AUDIO|>", "<|audio_bos|>", "<|audio_eos|>", "<|im_start|>", "<|im_end|>")
+    audio = {
+        "model_type": "qwen2_audio_encoder",
+        "d_model": 16,
+        "encoder_layers": 1,
+        "encoder_attention_heads": 2,
+        "encoder_ffn_dim": 32,
+        "num_mel_bins": 16,
+        "max_source_positions": 100,
+    }
+    config = Qwen2AudioConfig(
+        audio_config=audio,
+        text_config={**small_llama(tokenizer), "model_type": "qwen2"},
+        audio_token_index=tokenizer.convert_tokens_to_ids("<|AUDIO|>"),
+    )
+    heard = WhisperFeatureExtractor(feature_size=16, chunk_length=2)
+    folder = tmp_path_factory.mktemp("qwen2-audio")
+    processor = Qwen2AudioProcessor(feature_extractor=heard, tokenizer=tokenizer)
+    return saved(lambda: Qwen2AudioForConditionalGeneration(config), processor, folder)
+
+
+def typed(place, system, out, *more):
+    where = ["--manifest", str(place), "--out", str(out), "--cache", str(out / "none.zarr"), "--json"]
+    return CliRunner().invoke(command, ["-q", "evaluate", "--system", system, *where, *LABELS, *more])
+
+
+def rows_of(out):
+    return [json.loads(line) for line in (out / "answers.jsonl").read_text().splitlines()]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "look"),
+    [("video_llava", "video"), ("video_llava", "image"), ("llava_next", "image"), ("qwen2_audio", "audio")],
+)
+def test_a_peer_answers_for_the_same_clips_and_what_names_no_label_is_invalid(
+    name, look, place, tmp_path, request
+):
+    folder = request.getfixturevalue(name)
+    ran = typed(place, f"hf:{folder}", tmp_path, "--look", look, "--frames", "4")
+    assert ran.exit_code == 0, (ran.output, ran.exception)
+    told, rows = json.loads(ran.stdout), rows_of(tmp_path)
+    assert (told["n"], told["clusters"]) == (3, 2)
+    assert told["invalid_rate"] == pytest.approx(sum(row["label"] is None for row in rows) / 3)
+    assert all("neutral, angry, happy, sad, worried, surprise" in row["asked"] for row in rows)
+    assert rows[0]["asked"].startswith('The person says: "He said \\"sad\\"."')
+    assert [row["problem"].partition(":")[0] for row in rows] == [
+        "",
+        "",
+        "missing" if look == "audio" else "",
+    ]
+    before = (tmp_path / "answers.jsonl").read_text()
+    lines = before.splitlines(keepends=True)
+    (tmp_path / "answers.jsonl").write_text("".join(lines[:1]) + lines[1][:30])  # a kill tore the second line
+    assert typed(place, f"hf:{folder}", tmp_path, "--look", look, "--frames", "4").exit_code == 0
+    assert (tmp_path / "answers.jsonl").read_text() == before
+
+
+def test_only_safetensors_of_a_known_type_are_loaded_and_the_hub_at_a_commit(qwen2_audio, tmp_path):
+    pickled = tmp_path / "pickled"
+    shutil.copytree(qwen2_audio, pickled)
+    (pickled / "model.safetensors").rename(pickled / "pytorch_model.bin")
+    with pytest.raises(CheckpointError, match=r"no \*\.safetensors"):
+        peer(str(pickled))
+    config = json.loads((qwen2_audio / "config.json").read_text())
+    (pickled / "config.json").write_text(json.dumps(config | {"model_type": "own_code"}))
+    with pytest.raises(CheckpointError, match="own_code"):
+        peer(str(pickled))
+    with pytest.raises(ConfigError, match="a branch moves"):
+        peer("Qwen/Qwen2-Audio-7B-Instruct@main")
+    with pytest.raises(ConfigError, match="is shown audio, not video"):
+        peer(str(qwen2_audio), look="video")
+
+
+def test_frames_are_spread_over_the_clip_and_a_cut_begins_where_it_says(tmp_path):
+    from emo.clip import Clip
+
+    pictures = [np.full((48, 64, 3), 10 * number, np.uint8) for number in range(20)]
+    write_clip(tmp_path / "a.mp4", pictures, None)
+    rate = 25
+    whole = shown(Clip(clip_id="a", path=tmp_path / "a.mp4"), "video", 4)
+    assert np.allclose(whole.frames.mean(axis=(1, 2, 3)), [20, 70, 120, 170], atol=12)
+    half = Clip(clip_id="a", path=tmp_path / "a.mp4", start=10 / rate, end=20 / rate)
+    assert np.allclose(shown(half, "video", 2).frames.mean(axis=(1, 2, 3)), [125, 175], atol=12)
+    assert isinstance(shown(half, "audio", 1), ViewProblem)
+
+
+def test_a_server_gets_frames_and_the_labels_and_is_not_asked_twice(place, server, tmp_path):
+    pytest.importorskip("openai")
+    said = iter(['{"label": "happy"}', "I cannot say.", '{"label": "angry"}'])
+    server.answer = lambda request: next(said)
+    words = ["--url", server.url, "--frames", "3"]
+    ran = typed(place, "service:gpt", tmp_path, *words)
+    assert ran.exit_code == 0, (ran.output, ran.exception)
+    assert json.loads(ran.stdout)["invalid_rate"] == pytest.approx(1 / 3)
+    assert {request["model"] for request in server.requests} == {"gpt"}
+    content = server.requests[0]["messages"][1]["content"]
+    assert [part["type"] for part in content] == ["image_url"] * 3 + ["text"]
+    data = content[0]["image_url"]["url"].removeprefix("data:image/jpeg;base64,")
+    assert Image.open(io.BytesIO(base64.b64decode(data))).size == (64, 48)
+    schema = server.requests[0]["response_format"]["json_schema"]["schema"]
+    assert schema["properties"]["label"]["enum"] == list(MER2023)
+    (tmp_path / "answers.jsonl").unlink()
+    assert typed(place, "service:gpt", tmp_path, *words).exit_code == 0  # answered from what was paid for
+    assert len(server.requests) == 3
+
+
+def test_a_budget_and_a_dead_server_leave_what_is_answered(place, server, tmp_path):
+    pytest.importorskip("openai")
+    server.answer = lambda request: '{"label": "sad"}'
+    spent = typed(place, "service:gpt", tmp_path, "--url", server.url, "--most-requests", "1")
+    assert isinstance(spent.exception, ConfigError)
+    assert "2 clips wait: the budget of 1 requests is spent" in str(spent.exception)
+    assert len(rows_of(tmp_path)) == 1
+    server.answer = lambda request: 401
+    refused = typed(place, "service:gpt", tmp_path, "--url", server.url)
+    assert isinstance(refused.exception, ConfigError | ServiceDown)
+    server.answer = lambda request: '{"label": "sad"}'
+    assert typed(place, "service:gpt", tmp_path, "--url", server.url).exit_code == 0
+
+
+def test_pictures_leave_this_machine_only_where_host_and_rights_allow_it(place, tmp_path):
+    away = ["--url", "http://models.example/v1"]
+    unnamed = typed(place, "service:gpt", tmp_path, *away)
+    assert "add --send-media-to models.example" in str(unnamed.exception)
+    forbidden = typed(
+        place, "service:gpt", tmp_path, *away, "--send-media-to", "models.example", "--rights", "mer2023"
+    )
+    assert isinstance(forbidden.exception, RightsError)
+    assert exit_code(forbidden.exception) == 9
+    assert not (tmp_path / "answers.jsonl").exists()
+
+
+def test_the_question_holds_the_label_set_and_the_words_as_data(place):
+    from emo.corpora import clips_in
+
+    clip = clips_in(place)[0][0]
+    asked = question(clip, ["happy", "sad"])
+    assert asked == (
+        'The person says: "He said \\"sad\\"." Which of these emotions does the person express: happy, sad? '
+        "Answer with one word of this list."
+    )
