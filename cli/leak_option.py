@@ -55,7 +55,7 @@ def checked_run_data(
     from emo.rights import united
     from emo.run_data import RunData, read_run_data, seen_clips
 
-    digests = media_digests(spaces)
+    digests = media_digests(spaces, clips)
     data = united(declared_rights(Path(manifest), clips), cache.data if cache else ())
     before = read_run_data(start) if start else RunData()
     whole = RunData(data).joined(before)
@@ -84,16 +84,22 @@ def leaks_of(model: str, clips: Sequence[Clip], spaces: Mapping[str, Space]) -> 
     from emo.evaluation.leaks import find_leaks
     from emo.run_data import read_run_data, seen_clips
 
-    return find_leaks(read_run_data(Path(model)).clips, seen_clips(clips, media_digests(spaces)))
+    return find_leaks(read_run_data(Path(model)).clips, seen_clips(clips, media_digests(spaces, clips)))
 
 
-def media_digests(spaces: Mapping[str, Space]) -> dict[str, str]:
-    """SHA-256 of what each clip's features were made of, by clip; the first space that knows a clip tells."""
+def media_digests(spaces: Mapping[str, Space], clips: Sequence[Clip]) -> dict[str, str]:
+    """SHA-256 of what each clip's features were made of, by clip; the first space that knows a clip tells.
+
+    Features of words alone do not: two clips may have the same words.
+    """
+    from emo.pipeline.inputs import words_alone
     from emo.records import NO_INPUT
 
     found: dict[str, str] = {}
     for space in spaces.values():
-        for clip_id, info in space.infos().items():
-            if info.input_sha256 != NO_INPUT:
-                found.setdefault(clip_id, info.input_sha256.hex())
+        infos = space.infos()
+        for clip in clips:
+            info = infos.get(clip.clip_id)
+            if info is not None and info.input_sha256 not in (NO_INPUT, words_alone(clip.text)):
+                found.setdefault(clip.clip_id, info.input_sha256.hex())
     return found

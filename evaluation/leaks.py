@@ -144,17 +144,22 @@ class _Names:
         return self.of(clip)[0] != clip.dataset
 
     def same_ids(self, train: Sequence[SeenClip], test: Sequence[SeenClip]) -> dict[str, str]:
-        known = {self.of(clip): clip.clip_id for clip in train}
-        anywhere = {clip.clip_id for clip in train}
-        nowhere = {clip.clip_id for clip in train if not clip.dataset}
+        """Test clips that are training clips by their id, each with its name there."""
+        named = {self.of(clip): clip for clip in train}
+        anywhere = {clip.clip_id: clip for clip in train}
+        unnamed = {clip.clip_id: clip for clip in train if not clip.dataset}
         found = {}
         for clip in test:
-            same = known.get(self.of(clip))
-            if same is None and clip.clip_id in (nowhere if clip.dataset else anywhere):
-                same = clip.clip_id
-            if same is not None:
-                found[clip.clip_id] = same
+            same = named.get(self.of(clip)) or (unnamed if clip.dataset else anywhere).get(clip.clip_id)
+            if same is not None and not _other_media(clip, same):
+                found[clip.clip_id] = same.clip_id
         return found
+
+
+def _other_media(one: SeenClip, other: SeenClip) -> bool:
+    """Whether two clips of equal id differ: other media, and no data set that gave both the id."""
+    unnamed = not (one.dataset and other.dataset)
+    return unnamed and bool(one.sha256 and other.sha256) and one.sha256 != other.sha256
 
 
 def _contained(

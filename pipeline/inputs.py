@@ -66,6 +66,11 @@ def _is_expressive(view: Plain) -> bool:
     return isinstance(view, FacesView) and expressive(view.sampling)
 
 
+def words_alone(text: str) -> bytes:
+    """The digest of what an encoder read that reads nothing of a clip but its words."""
+    return hashlib.sha256(canonical_json({"text": text})).digest()
+
+
 class InputDigests:
     """Digests of what encoders read of some clips. However many clips cut a file, and however many encoders
     read it, it is looked at once."""

@@ -7,8 +7,11 @@ import pytest
 from click.testing import CliRunner
 
 from emo.cache import open_cache
+from emo.cli.leak_option import media_digests
 from emo.cli.main import emo as command
 from emo.cli.main import exit_code
+from emo.clip import Clip
+from emo.corpora import read_manifest
 from emo.testing import tone, write_clip
 
 HERTZ = {"03": 440.0, "04": 150.0}  # RAVDESS' codes of happy and sad
@@ -86,6 +89,19 @@ def test_a_report_says_what_data_its_figures_are_of(place, run, tmp_path):
     code, said, noted = typed("report", f"ours={tmp_path / 'test'}", "--board", "dfew-zero-shot", "--json")
     assert code == 0 and "made of ravdess: licence CC BY-NC-SA 4.0" in noted
     assert [record["name"] for record in json.loads(said)["data"]] == ["ravdess"]
+
+
+def test_equal_words_are_no_equal_media(place):
+    cache = place / "words.zarr"
+    where = ["--preset", "tiny", "--cache", cache, "--jobs", "1"]
+    assert typed("extract", place / "m.csv", "--encoder", "roberta", *where)[0] == 0
+    clips = read_manifest(place / "m.csv")
+    assert {clip.text for clip in clips} == {"Kids are talking by the door."}
+    spaces = {"roberta": open_cache(cache)["roberta"]}
+    assert len(spaces["roberta"]) == len(clips) and media_digests(spaces, clips) == {}
+    heard = {"hubert": open_cache(place / "f.zarr")["hubert"]}
+    assert len(set(media_digests(heard, clips).values())) == len(clips) - 1
+    assert media_digests(heard, [Clip(clip_id="unknown", path=place)]) == {}
 
 
 def test_without_a_test_nothing_is_asked(place, tmp_path):

@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from emo.cli.main import emo
+from emo.run_data import read_run_data
 
 WORKSPACE = """\
 clips: clips
@@ -63,6 +64,9 @@ def test_the_road_from_clips_to_reasons(workspace):
     typed("llm", "tiny-base", "--steps", "6")
     told = json.loads(typed("train-llm", "--json"))
     assert set(told["stages"]) == {"coarse", "fine"}
+    for run in ("head", "llm"):
+        seen = read_run_data(workspace / "runs" / run).clips
+        assert seen and all(clip.sha256 and clip.speaker for clip in seen)
 
     lines = typed("predict", "clips", "--model", "runs/llm", "--json").splitlines()
     answers = [json.loads(line) for line in lines]

@@ -38,6 +38,13 @@ def test_equal_ids_leak_within_one_data_set_and_where_the_data_set_is_not_named(
     assert kinds([seen("1")], [seen("1", "mafw")]) == {"id": {"1": "1"}}
 
 
+def test_an_id_that_two_folders_of_ones_own_happen_to_give_is_no_leak_where_the_media_differ():
+    assert kinds([seen("1", sha256="a")], [seen("1", sha256="b")]) == {}
+    assert kinds([seen("1", sha256="a")], [seen("1", sha256="")]) == {"id": {"1": "1"}}
+    again = [seen("1", "dfew", sha256="a")], [seen("1", "dfew", sha256="b")]  # encoded again
+    assert kinds(*again) == {"id": {"1": "1"}}
+
+
 def test_speakers_and_recordings_are_those_of_one_data_set():
     train = [seen("a", "meld", speaker="Joey", group="d1")]
     test = [seen("b", "meld", speaker="Joey", group="d2"), seen("c", "iemocap", speaker="Joey", group="d1")]

@@ -16,7 +16,9 @@ from emo.llm.examples import ask, question
 from emo.llm.merge import merge_checkpoint
 from emo.llm.prompts import TEMPLATES
 from emo.pipeline.calibration import carry_calibration, read_calibration, write_calibration
+from emo.rights import DataRights
 from emo.run_clips import read_run_clips, write_run_clips
+from emo.run_data import RunData, SeenClip, read_run_data, write_run_data
 
 
 @pytest.fixture
@@ -95,5 +97,7 @@ def test_a_folder_that_holds_something_is_not_merged_into(saved, tmp_path):
 
 def test_the_clips_go_along(saved, tmp_path):
     write_run_clips(saved, {"train": ["a"], "val": ["b"]})
+    write_run_data(saved, RunData((DataRights(name="mer2023"),), (SeenClip("a", "mer2023"),)))
     merge_checkpoint(saved, tmp_path / "other")
     assert read_run_clips(tmp_path / "other") == {"train": ["a"], "val": ["b"]}
+    assert read_run_data(tmp_path / "other") == read_run_data(saved)
