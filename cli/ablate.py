@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from emo.config.llm import LlmConfig
     from emo.llm.training.stopping import Stop
     from emo.pipeline.ablation_cells import Cell, Kind
-    from emo.pipeline.ablation_study import CellResult, Study
+    from emo.pipeline.ablation_runs import CellResult
+    from emo.pipeline.ablation_study import Study
 
 HEAD, LLM = "head", "llm"
 DEFAULTS = HeadConfig()
@@ -217,7 +218,7 @@ def _show_plan(
     study: Study, cells: Sequence[Cell], seeds: Sequence[int], out: Path, *, as_json: bool
 ) -> None:
     """Every cell with the seeds that are left to train and what they would take."""
-    from emo.pipeline.ablation_study import cell_folder, kept_result
+    from emo.pipeline.ablation_runs import cell_folder, kept_result
 
     rows: list[dict[str, object]] = []
     lines: list[str] = []
@@ -264,7 +265,7 @@ def _run(
     from emo.heads.provenance import code_commit
     from emo.pipeline.ablation_figure import ablation_figure
     from emo.pipeline.ablation_result import ablation_markdown, ablation_scores
-    from emo.pipeline.ablation_study import run_cells
+    from emo.pipeline.ablation_runs import run_cells
 
     speaker = voice(ctx)
     results: list[CellResult] = []

@@ -27,7 +27,7 @@ from emo.evaluation.intervals import (
 from emo.evaluation.metrics import classification_scores
 from emo.evaluation.tables import markdown_table
 from emo.pipeline.ablation_cells import WHOLE, Cell
-from emo.pipeline.ablation_study import CellResult
+from emo.pipeline.ablation_runs import CellResult
 
 METRIC = "weighted_f1"
 HEADERS = ("ablation", "cell", "mean ± sd", "95 % interval", f"{WHOLE} minus it", "UAR", "invalid")

@@ -14,7 +14,7 @@ from emo.evaluation.intervals import paired_bootstrap
 from emo.llm.recipe import load_recipe
 from emo.pipeline.ablation_cells import Cell, cells_by_axis, whole_cell
 from emo.pipeline.ablation_result import ablation_markdown, ablation_scores
-from emo.pipeline.ablation_study import CellResult
+from emo.pipeline.ablation_runs import CellResult
 
 RECIPE = """\
 labels: [neutral, angry, happy, sad, worried, surprise]
