@@ -28,7 +28,7 @@ Exit codes: [exit-codes.md](exit-codes.md). Defaults of a folder: `emo init`, `e
 
 def commands_page() -> str:
     """Every command's help in Markdown, one section a command, groups before what they hold."""
-    with click.Context(emo, info_name="emo", terminal_width=WIDTH) as root:
+    with click.Context(emo, info_name="emo", terminal_width=WIDTH, **emo.context_settings) as root:
         return HEAD + "".join(_section(context) for context in _contexts(root))
 
 
