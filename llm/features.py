@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Protocol
 
 import torch
 
-from emo.errors import CacheMiss
+from emo.errors import CacheMiss, ConfigError
 from emo.heads.batches import FeatureBatch, Source
 from emo.heads.loader import features_present, load_features, row_shapes
+from emo.heads.pooling import bins_of
 from emo.heads.projectors import slot_source
 
 if TYPE_CHECKING:
@@ -148,7 +149,15 @@ class CachedFeatures:
 
 
 def slot_arrays(features: Sequence[str], pooled: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The array that fills the slots of each feature; `pooled` replaces some, as "frames:mean+std"."""
+    """The array that fills the slots of each feature; `pooled` replaces some, as "frames:mean+std".
+
+    ConfigError for frames in bins: a slot has no mask for those that a short clip lacks.
+    """
+    for name, array in (pooled or {}).items():
+        if bins_of(array.partition(":")[2]):
+            raise ConfigError(
+                f"{name} as {array}: only heads read frames in bins. Pool it, as frames:mean+std."
+            )
     return {name: slot_source(f"{name}_patches" if name == "eva" else name)[1] for name in features} | {
         name: array for name, array in (pooled or {}).items() if name in features
     }

@@ -9,6 +9,7 @@ import pytest
 from emo.clip import Clip
 from emo.errors import ConfigError
 from emo.labels import MER2023
+from emo.llm.features import slot_arrays
 from emo.llm.tiny.base import make_tiny_base
 from emo.llm.training import forward
 from emo.llm.training.runs import RunStarted, run_llm
@@ -90,3 +91,9 @@ def test_nothing_to_read_is_refused(clips, texts, config, folder):
                 seed=0,
             )
         )
+
+
+def test_frames_in_bins_are_refused_where_a_slot_has_no_mask_for_them():
+    with pytest.raises(ConfigError, match="mae as frames:bins16: only heads"):
+        slot_arrays(("mae", "hubert"), {"mae": "frames:bins16"})
+    assert slot_arrays(("mae",), {"mae": "frames:mean+std"}) == {"mae": "frames:mean+std"}
