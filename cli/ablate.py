@@ -238,7 +238,8 @@ def _show_plan(
         unknown += len(todo) if each is None else 0
         rows.append({"cell": cell.name, **cell.to_json(), "to_train": todo, "seconds_each": each})
         took = f", about {each:.0f} s each" if each else ""
-        lines.append(f"{cell.name}: seeds to train: {', '.join(map(str, todo)) or 'none, kept'}{took}")
+        none = "none, kept" if len(kept) == len(seeds) else "none, the same as a cell above"
+        lines.append(f"{cell.name}: seeds to train: {', '.join(map(str, todo)) or none}{took}")
     if unknown and kept_seconds:
         seconds, unknown = seconds + unknown * sum(kept_seconds) / len(kept_seconds), 0
     expected = None if unknown else round(seconds, 1)
@@ -265,7 +266,7 @@ def _run(
     from emo.heads.provenance import code_commit
     from emo.pipeline.ablation_figure import ablation_figure
     from emo.pipeline.ablation_result import ablation_markdown, ablation_scores
-    from emo.pipeline.ablation_runs import run_cells
+    from emo.pipeline.ablation_runs import cell_folder, run_cells
 
     speaker = voice(ctx)
     results: list[CellResult] = []
@@ -279,8 +280,10 @@ def _run(
         for result in run_cells(study, cells, seeds, out, on_step=told):
             results.append(result)
             meter.update(len(results), total, f"{result.cell.name}, seed {result.seed}")
-    kept = sum(one.kept for one in results)
-    speaker.note(f"{len(results) - kept} cells trained, {kept} kept from before")
+    trained = {cell_folder(study, one.cell, one.seed, out) for one in results if not one.kept}
+    folders = {cell_folder(study, one.cell, one.seed, out) for one in results}
+    same = f", {alike} are the same as others" if (alike := len(results) - len(folders)) else ""
+    speaker.note(f"{len(trained)} cells trained, {len(folders - trained)} kept from before{same}")
     found = ablation_scores(system, study.test, study.labels, results, axes)
     payload = {"schema_version": SCHEMA_VERSION, "commit": code_commit(), **found.to_json()}
     out.mkdir(parents=True, exist_ok=True)

@@ -76,6 +76,16 @@ def is_contender(system: str) -> bool:
     return system.startswith((PEER, SERVICE))
 
 
+def refuse_unknown(system: str) -> None:
+    """ConfigError where `system` is KIND:NAME of no kind that is known, and no folder."""
+    kind, colon, _ = system.partition(":")
+    if colon and kind.isalpha() and len(kind) > 1 and not Path(system).exists():
+        raise ConfigError(
+            f"--system {system}: {kind!r} is no kind of system. Known: predictions:FILE, {PEER}FOLDER, "
+            f"{PEER}OWNER/NAME@COMMIT, {SERVICE}MODEL; a model of our own is named by its folder."
+        )
+
+
 def ask_contender(
     speaker: Voice,
     system: str,

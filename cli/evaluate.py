@@ -11,7 +11,7 @@ import click
 
 from emo.cli.accept_option import DEGRADED, accept_option
 from emo.cli.console import print_json, quieten_transformers, voice
-from emo.cli.contend import ask_contender, contender_options, is_contender
+from emo.cli.contend import ask_contender, contender_options, is_contender, refuse_unknown
 from emo.cli.labelled import of_split
 from emo.cli.leak_option import leaks_of
 from emo.cli.model_options import loaded, model_options, note_unknown
@@ -97,6 +97,7 @@ def evaluate(
         _score_predictions(ctx, answers, manifest, split, group, group_file, out, seed, as_json)
         return
 
+    refuse_unknown(model)
     from emo.cache import open_cache
     from emo.corpora.declared import declared_rights, write_rights
     from emo.evaluation.own_results import FILE as SCORES

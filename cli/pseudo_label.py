@@ -60,6 +60,7 @@ PRECISION, LEAST = 0.8, 5
 @dtype_option()
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--out", type=click.Path(file_okay=False), default="runs/pseudo", show_default=True)
+@click.option("--dry-run", is_flag=True, help="Say who would be learnt from and labelled; train nothing.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 @click.pass_context
 def pseudo_label(
@@ -81,6 +82,7 @@ def pseudo_label(
     dtype: Any,
     seed: int,
     out: str,
+    dry_run: bool,
     as_json: bool,
 ) -> None:
     """Label training clips that have no label, in rounds: a head labels what it is sure of, the LLaMA stage
@@ -99,7 +101,7 @@ def pseudo_label(
     from emo.llm.training.stopping import stop_signals
     from emo.pipeline.clip_lists import read_list, refuse_missing_lists
     from emo.pipeline.merr_texts import read_texts
-    from emo.pipeline.pseudo_loop import LIST, NAME, LoopConfig, pool_of, run_loop
+    from emo.pipeline.pseudo_loop import LIST, NAME, LoopConfig, pool_of, refuse_few, run_loop
 
     refuse_absent(device)
     speaker = voice(ctx)
@@ -114,12 +116,22 @@ def pseudo_label(
     clips, _ = clips_in(Path(manifest))
     refuse_unlabelled(manifest, clips)
     found = pool_of(clips, read_list(Path(pool)) if pool else (), val_share=DEFAULTS.val_share, seed=seed)
-    speaker.note(
+    refuse_few(found, least_clips)
+    spaces = spaces_named(open_cache(Path(cache), accept_degraded=accept == DEGRADED), features)
+    config = LoopConfig(rounds=rounds, precision=precision, least_clips=least_clips, seed=seed)
+    roles = (
         f"{len(found.train)} labelled training clips, {len(found.val)} of validation, "
         f"{len(found.unlabelled)} to label; {len(found.drops)} left out: their speakers are held out"
     )
-    spaces = spaces_named(open_cache(Path(cache), accept_degraded=accept == DEGRADED), features)
-    config = LoopConfig(rounds=rounds, precision=precision, least_clips=least_clips, seed=seed)
+    if dry_run and as_json:
+        counts = {"train": len(found.train), "val": len(found.val), "pool": len(found.unlabelled)}
+        print_json({**counts, "left_out": len(found.drops)})
+    elif dry_run:
+        click.echo(roles)
+    else:
+        speaker.note(roles)
+    if dry_run:
+        return
     told = []
     with (
         stop_signals(lambda name: speaker.note(f"{name}: saving; Ctrl-C now ends at once")) as stop,

@@ -26,7 +26,10 @@ CHUNK = 256  # resamples at once: bounds the memory where every clip is a cluste
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A score with the percentile interval of its bootstrap; `clusters` is what was resampled."""
+    """A score with the percentile interval of its bootstrap; `clusters` is what was resampled.
+
+    Of a single cluster every resample is the same: `low` and `high` are the point and say nothing.
+    """
 
     metric: str
     point: float
@@ -36,7 +39,13 @@ class Interval:
     clusters: int
 
     def __str__(self) -> str:
-        return f"{self.point:.3f} [{self.low:.3f}, {self.high:.3f}]"
+        bounds = f"{self.low:.3f}, {self.high:.3f}" if self.clusters > 1 else "no interval: one speaker"
+        return f"{self.point:.3f} [{bounds}]"
+
+    @property
+    def bounds(self) -> str:
+        """The interval for a table; a dash where a single cluster leaves nothing to resample."""
+        return f"{self.low:.3f} to {self.high:.3f}" if self.clusters > 1 else "-"
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,6 +53,11 @@ def read_own(place: str) -> list[OwnResult]:
         raise ConfigError(
             f"{path}: no scores ({error}). `emo evaluate --out` and `emo score --out` write them."
         ) from error
+    if isinstance(data, dict) and "scored_split" in data:
+        raise ConfigError(
+            f"{path} is what training wrote of itself. Score the model and name that folder: "
+            f"emo evaluate --model {path.parent} --out {path.parent}/test"
+        )
     called = name or (path.parent.name if path.name == FILE else path.stem) or str(path)
     try:
         return list(_results(called, path, data))
@@ -80,7 +85,7 @@ def _one(name: str, path: Path, data: Mapping[str, Any], reading: Reading) -> Ow
     for key in OVERALL:
         if key in data:
             values[key] = float(data[key])
-    if "ci" in data and "weighted_f1" in data:
+    if "ci" in data and "weighted_f1" in data and data.get("clusters") != 1:  # one speaker has no interval
         intervals["weighted_f1"] = (float(data["ci"][0]), float(data["ci"][1]))
     for label, row in (data.get("per_class") or {}).items():
         values[f"recall:{label}"] = float(row["recall"])

@@ -27,8 +27,12 @@ class Scored:
     interval: Interval
 
     def to_json(self) -> dict[str, object]:
-        """Scores by their names, with n and, as `ci`, the 95 % interval of the weighted F1."""
-        return {**self.scores.to_json(), "ci": [self.interval.low, self.interval.high]}
+        """Scores by their names, n and, as `ci`, the 95 % interval of the weighted F1 over `clusters`."""
+        return {
+            **self.scores.to_json(),
+            "ci": [self.interval.low, self.interval.high],
+            "clusters": self.interval.clusters,
+        }
 
 
 def score(

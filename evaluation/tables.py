@@ -27,7 +27,7 @@ def result_rows(results: Sequence[Result]) -> list[tuple[str, ...]]:
             result.system,
             str(result.scores.n),
             f"{result.scores.weighted_f1:.3f}",
-            f"{result.interval.low:.3f} to {result.interval.high:.3f}" if result.interval else "-",
+            result.interval.bounds if result.interval else "-",
             f"{result.scores.uar:.3f}",
             f"{result.scores.war:.3f}",
             f"{100 * result.scores.invalid_rate:.1f} %",

@@ -26,7 +26,7 @@ from emo.heads.splits import Splits, cut, speaker_of, split_clips
 from emo.heads.trained import EpochMetrics
 from emo.rights import DataRights
 
-SCORES = ("weighted_f1", "uar", "war")
+SCORES = {"weighted_f1": "weighted F1", "uar": "UAR", "war": "WAR"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,9 +72,7 @@ class FoldedRun:
         lines.append(Result("all, out of fold", self.pooled.scores, self.pooled.interval))
         headers = ("fold", "n", "weighted F1", "95 % interval", "UAR", "WAR", "invalid")
         figures = {score: self.mean_and_deviation(score) for score in SCORES}
-        said = ", ".join(
-            f"{score.replace('_', ' ')} {mean:.3f} (sd {sd:.3f})" for score, (mean, sd) in figures.items()
-        )
+        said = ", ".join(f"{SCORES[score]} {mean:.3f} (sd {sd:.3f})" for score, (mean, sd) in figures.items())
         return markdown_table(headers, result_rows(lines)) + f"\nMean over {len(self.runs)} folds: {said}.\n"
 
 

@@ -233,4 +233,7 @@ def _of_cell(
 
 
 def _interval(scores: Mapping[str, Any]) -> str:
+    """A dash where one speaker leaves nothing to resample, as `Interval.bounds`."""
+    if scores.get("clusters") == 1:
+        return "-"
     return f"{scores['ci'][0]:.3f} to {scores['ci'][1]:.3f}"

@@ -142,7 +142,8 @@ class TrainedHead:
             raise CheckpointError(f"{folder / CARD}: incomplete: {error!r}. Train the head again.") from error
         if config.head not in HEADS and config.head != head:
             raise CheckpointError(
-                f"{folder}: its head is code of your own. Name it to load it: head={config.head!r}."
+                f"{folder}: its head is code of your own, which no command imports because a file says so. "
+                f"Load it in Python: TrainedHead.load({str(folder)!r}, head={config.head!r})."
             )
         model = make_head(config.head, dims, output_count(labels, config), **config.options)
         try:

@@ -32,7 +32,8 @@ def ablation_figure(result: Mapping[str, Any]) -> Figure:
     errors = np.abs(bounds.T - points)
     axes.errorbar(points, places, xerr=errors, fmt="none", ecolor=INK, elinewidth=1.2, capsize=3)
     for name in whole:
-        axes.axvline(points[names.index(name)], color=MUTED, linewidth=1, linestyle=(0, (4, 3)))
+        at = points[names.index(name)]
+        axes.axvline(at, color=MUTED, linewidth=1, linestyle=(0, (4, 3)), label=name)
     for row in result["rows"]:
         height = names.index(row["set"]) + 0.18
         axes.plot(row["weighted_f1"], height, ".", color=LINES[0], markersize=6)

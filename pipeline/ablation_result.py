@@ -157,10 +157,10 @@ def ablation_markdown(found: AblationScores) -> str:
             row.axis or "-",
             row.cell.name,
             f"{row.score.point:.3f} ± {row.deviation:.3f}",
-            f"{row.score.low:.3f} to {row.score.high:.3f}",
+            row.score.bounds,
             f"{row.loss.value:+.3f} [{row.loss.low:+.3f}, {row.loss.high:+.3f}]" if row.loss else "-",
             f"{row.uar:.3f}",
-            f"{row.invalid_rate:.1%}",
+            f"{100 * row.invalid_rate:.1f} %",
         )
         for row in found.rows
     ]

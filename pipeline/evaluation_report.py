@@ -114,7 +114,7 @@ def _groups(report: Report, evaluation: Evaluation) -> None:
                 str(one.n),
                 str(one.score.clusters),
                 f"{one.score.point:.3f}",
-                f"{one.score.low:.3f} to {one.score.high:.3f}",
+                one.score.bounds,
                 f"{one.invalid_rate:.1%}",
             )
             for one in found.groups
@@ -179,7 +179,7 @@ def _at(curve: RiskCoverage, share: float) -> tuple[str, str, str]:
 
 
 def _line(name: str, interval: Interval) -> tuple[str, str, str]:
-    return (name, f"{interval.point:.3f}", f"{interval.low:.3f} to {interval.high:.3f}")
+    return (name, f"{interval.point:.3f}", interval.bounds)
 
 
 def _write(report: Report, scores: dict[str, object], rows: Sequence[dict[str, Any]], out: Path) -> Path:

@@ -147,6 +147,15 @@ def pool_of(clips: Sequence[Clip], hide: Collection[str], *, val_share: float, s
     )
 
 
+def refuse_few(pool: Pool, least: int) -> None:
+    """ConfigError where validation has fewer than `least` clips: no threshold could ever rest on them."""
+    if len(pool.val) < least:
+        raise ConfigError(
+            f"{len(pool.val)} validation clips are fewer than the {least} that a threshold must rest on. "
+            "Give more of them a label, or lower --least-clips."
+        )
+
+
 def run_loop(
     pool: Pool,
     spaces: Mapping[str, Space],

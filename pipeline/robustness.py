@@ -167,11 +167,11 @@ def robustness_markdown(found: Sequence[ConditionScores]) -> str:
             (
                 each.condition.name,
                 f"{interval.point:.3f}",
-                f"{interval.low:.3f} to {interval.high:.3f}",
+                interval.bounds,
                 f"{change.value:+.3f} [{change.low:+.3f}, {change.high:+.3f}]" if change else "-",
                 f"{scores.uar:.3f}",
                 f"{scores.war:.3f}",
-                f"{scores.invalid_rate:.1%}",
+                f"{100 * scores.invalid_rate:.1f} %",
             )
         )
     first = found[0].scored

@@ -68,6 +68,14 @@ def test_a_clip_without_a_speaker_is_a_cluster_of_its_own():
     assert interval.clusters == 4
 
 
+def test_one_speaker_has_no_interval_and_none_is_told():
+    truth, predicted = ["a", "b", "a", "b"], ["a", "b", "b", None]
+    alone = bootstrap_interval(truth, predicted, LABELS, ["s"] * 4, metric="war")
+    assert (str(alone), alone.bounds) == ("0.500 [no interval: one speaker]", "-")
+    two = bootstrap_interval(truth, predicted, LABELS, ["s", "s", "t", "t"], metric="war")
+    assert (str(two), two.bounds) == ("0.500 [0.000, 1.000]", "0.000 to 1.000")
+
+
 def test_a_better_system_is_found_better_and_an_equal_one_is_not():
     rng = np.random.default_rng(0)
     truth = [str(label) for label in rng.choice(LABELS, size=200)]

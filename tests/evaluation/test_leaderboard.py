@@ -118,6 +118,9 @@ def test_what_emo_evaluate_writes_is_read(tmp_path):
     assert result.values["recall:sad"] == 0.5 and result.support == {"happy": 1, "sad": 2}
     assert result.intervals["weighted_f1"] == (scored.interval.low, scored.interval.high)
     assert (result.n, result.invalid_rate) == (3, pytest.approx(1 / 3))
+    alone = score(["happy", "sad"], ["happy", None], ("happy", "sad"), ["one speaker"] * 2)
+    (tmp_path / "scores.json").write_text(json.dumps(alone.to_json()))
+    assert read_own(str(tmp_path))[0].intervals == {}
 
 
 def test_every_form_has_the_rows_the_marks_and_the_caveats(tmp_path):
@@ -158,6 +161,9 @@ def test_results_that_do_not_fit_are_told(tmp_path):
         run(tmp_path / "nothing")
     (tmp_path / "scores.json").write_text('{"n": "many", "weighted_f1": {}}')
     with pytest.raises(ConfigError, match="not scores of emo"):
+        run(tmp_path)
+    (tmp_path / "scores.json").write_text('{"scored_split": "test", "result": {"n": 3}}')
+    with pytest.raises(ConfigError, match="emo evaluate --model"):
         run(tmp_path)
     (tmp_path / "mine.yaml").write_text("title: x\nabout: y\nsource: z\ncolumns: []\nrowz: []\n")
     with pytest.raises(ConfigError, match="did you mean `rows`"):

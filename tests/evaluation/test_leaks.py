@@ -59,6 +59,8 @@ def test_the_years_of_mer_call_a_clip_by_one_name():
     found = find_leaks(train, test)
     assert found.found == {"id": {"sample_00000007": "mer2024/sample_00000007"}}
     assert any("2404.17113" in line for line in found.lines())
+    unnamed = {"id": {"sample_00000007": "mer2024/sample_00000007"}}  # a manifest that names no data set
+    assert kinds(train, [seen("sample_00000007")]) == unnamed
 
 
 def test_where_ids_were_changed_a_data_set_that_contains_the_test_is_told():

@@ -176,6 +176,9 @@ def test_predictions_are_a_system_of_emo_evaluate(tmp_path, truth):
     assert (found["n"], found["scores"]["war"]["value"]) == (9, pytest.approx(8 / 9))
     refused = CliRunner().invoke(emo, [*arguments, "--recipe", "mer2023-semi"])
     assert isinstance(refused.exception, ConfigError)
+    arguments[2] = "prediction:a.jsonl"
+    misspelt = CliRunner().invoke(emo, arguments)
+    assert "no kind of system. Known: predictions:FILE, hf:FOLDER" in str(misspelt.exception)
 
 
 def test_json_that_is_nested_without_end_or_holds_a_number_beyond_floats_is_no_bug(tmp_path, truth):

@@ -80,4 +80,5 @@ def test_the_answers_are_those_out_of_fold_and_the_figures_those_of_the_folds(ki
     written = json.loads((tmp_path / "folds.json").read_text())
     assert len(written["predicted"]) == 90 and written["over_folds"]["weighted_f1"]["sd"] == deviation
     assert (tmp_path / "fold3/head.safetensors").exists()
-    assert "all, out of fold" in (tmp_path / "folds.md").read_text()
+    table = (tmp_path / "folds.md").read_text()
+    assert "all, out of fold" in table and f"Mean over 3 folds: weighted F1 {mean:.3f} (sd " in table

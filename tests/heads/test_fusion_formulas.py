@@ -7,11 +7,12 @@ import pytest
 import torch
 
 from emo.errors import ConfigError
+from emo.heads.batches import FeatureBatch
 from emo.heads.bilinear import BilinearPooling
 from emo.heads.blocks import positions
 from emo.heads.lmf import LowRankFusion
 from emo.heads.misa import MISA, central_moment_discrepancy, squared_correlation
-from emo.heads.mult import CrossLayer
+from emo.heads.mult import CrossLayer, MulT
 from emo.heads.tfn import TensorFusion, fitting_width
 from emo.heads.unimodal import UnimodalMLP
 
@@ -50,6 +51,16 @@ def test_lmf_equals_the_full_weight_tensor_that_it_factorises(hidden, masks):
     x, y, z = (appended(hidden, masks, name) for name in DIMS)
     expected = np.einsum("bi,bj,bk,ijko->bo", x, y, z, tensor) + head.bias.detach().numpy()
     assert np.allclose(head.fuse(hidden, masks).detach().numpy(), expected, atol=1e-12)
+
+
+def test_lmf_of_many_features_starts_near_the_product_of_ones():
+    torch.manual_seed(0)
+    dims = dict.fromkeys("abcdef", 4)
+    head = LowRankFusion(dims, 2, width=64, rank=4)
+    torch.nn.init.constant_(head.rank_weights, 1 / 4)
+    absent = {name: torch.zeros(1, dtype=torch.bool) for name in dims}
+    fused = head.fuse({name: torch.zeros(1, 64) for name in dims}, absent)
+    assert fused.mean().item() == pytest.approx(1.0, abs=0.1)
 
 
 def test_tfn_is_the_outer_product_of_all_features_with_ones(hidden, masks):
@@ -114,6 +125,21 @@ def test_misa_pulls_moments_together_and_pushes_correlations_apart():
     assert squared_correlation(torch.tensor(x), torch.tensor(y)).item() == pytest.approx(total)
 
 
+def test_misa_keeps_what_is_private_apart_from_what_is_shared_and_from_each_other(kit):
+    torch.manual_seed(0)
+    head = MISA(DIMS, 4, width=8, similarity=0, difference=1, reconstruction=0).eval()
+    batch = kit.batch(12, DIMS)
+    projected = {name: layer(batch.present(name)) for name, layer in head.projections.items()}
+    own = {name: head.private[name](value) for name, value in projected.items()}
+    shared = {name: head.shared(value) for name, value in projected.items()}
+    pairs = [(own[name], shared[name]) for name in DIMS]
+    pairs += [(own[one], own[other]) for one, other in itertools.combinations(DIMS, 2)]
+    masked = [batch.masks[name].all() for name in DIMS]
+    assert all(masked)
+    expected = torch.stack([squared_correlation(*pair) for pair in pairs]).mean()
+    assert torch.allclose(head.logits_and_loss(batch)[1], expected, atol=1e-6)
+
+
 def test_misa_takes_its_losses_over_clips_that_have_the_features(kit):
     torch.manual_seed(0)
     head = MISA(DIMS, 4, width=8).eval()
@@ -149,6 +175,39 @@ def test_a_crossmodal_layer_is_attention_of_the_target_over_what_is_there_of_the
     assert torch.allclose(  # of a source that is absent nothing is read, not even a bias
         got[1], target[1] + layer.feed_forward(layer.forward_norm(target[1])), atol=1e-12
     )
+
+
+def alone(head):
+    """The head with attention that brings nothing: every frame goes its own way."""
+    for layer in head.modules():
+        if isinstance(layer, CrossLayer):
+            torch.nn.init.zeros_(layer.attention.out_proj.weight)
+            torch.nn.init.zeros_(layer.attention.out_proj.bias)
+    return head
+
+
+def frames(values):
+    there = {name: torch.ones(1, dtype=torch.bool) for name in values}
+    return FeatureBatch(("clip",), values, there, {}, {name: torch.tensor([3]) for name in values})
+
+
+def test_mult_answers_from_the_last_frame_that_is_there():
+    torch.manual_seed(0)
+    head = alone(MulT({"a": 5, "b": 3}, 2, width=8, kernel=1).eval())
+    values = {"a": torch.randn(1, 4, 5), "b": torch.randn(1, 4, 3)}  # the fourth is padding
+    said = head(frames(values))
+    for place in range(4):
+        moved = {**values, "a": values["a"].clone()}
+        moved["a"][0, place] += 1
+        assert torch.allclose(head(frames(moved)), said) == (place != 2)
+
+
+def test_mult_knows_when_a_frame_of_the_source_was():
+    torch.manual_seed(0)
+    head = MulT({"a": 5, "b": 3}, 2, width=8, kernel=1).eval()
+    values = {"a": torch.randn(1, 3, 5), "b": torch.randn(1, 3, 3)}
+    swapped = {**values, "a": values["a"][:, [1, 0, 2]]}
+    assert not torch.allclose(head(frames(swapped)), head(frames(values)), atol=1e-5)
 
 
 def test_positions_are_the_sines_and_cosines_of_their_paper():

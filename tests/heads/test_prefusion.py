@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from emo.heads.batches import FeatureBatch
-from emo.heads.prefusion import STEPS, ConvAttention, steps_of
+from emo.heads.prefusion import STEPS, WIDTH, ConvAttention, steps_of
 
 V2 = {"audio": 1280, "frame": 1408, "video": 1408}
 
@@ -60,6 +60,15 @@ def test_a_missing_feature_is_not_read_and_counts_in_neither_branch(fusion):
     changed = fusion(masked)
     assert torch.equal(changed[1], part[1])
     assert not torch.allclose(changed[0], part[0], atol=1e-3)
+
+
+def test_a_block_of_the_convolutional_branch_adds_to_what_came_in(fusion):
+    joined = torch.randn(1, 8, 2 * WIDTH, generator=torch.Generator().manual_seed(2))
+    with torch.no_grad():
+        for block in fusion.blocks:
+            block.weight.zero_()
+            block.bias.zero_()  # silu(0) is 0: the block brings nothing, and what came in goes through
+        assert torch.equal(fusion._convolved(joined), fusion.enter(joined.transpose(1, 2)).transpose(1, 2))
 
 
 def test_neighbouring_steps_look_at_each_other_and_far_ones_do_not(fusion):

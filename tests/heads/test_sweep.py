@@ -95,6 +95,10 @@ def test_the_choice_is_the_best_on_validation_and_its_files_lie_in_the_folder(sw
     assert chosen.config == sweep.chosen.cell.config
     table = (folder / "sweep.md").read_text()
     assert table.splitlines()[2].split("|")[1].strip() == sweep.chosen.cell.name
+    interval = sweep.chosen.found["validation"]
+    assert "-" not in sweep.chosen.row[4] and interval["clusters"] > 1
+    alone = {**sweep.chosen.found, "validation": {**interval, "clusters": 1}}
+    assert replace(sweep.chosen, found=alone).row[4] == "-"
     written = json.loads((folder / "sweep.json").read_text())
     assert written["chosen"] == sweep.chosen.cell.name and len(written["cells"]) == 2
 

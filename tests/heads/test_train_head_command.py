@@ -139,7 +139,7 @@ def test_a_sweep_is_told_as_a_table_and_goes_on_where_it_was(place):
 def test_folds_leave_the_test_clips_alone_and_tell_mean_and_deviation(place):
     result = invoke(place, "--folds", "2", "--epochs", "2", "--head", "mlp")
     assert "15 clips are kept for testing by the manifest" in result.stderr
-    assert "Mean over 2 folds: weighted f1" in result.stdout
+    assert "Mean over 2 folds: weighted F1" in result.stdout
     written = json.loads((place / "run/folds.json").read_text())
     assert len(written["predicted"]) == 45
 

@@ -7,14 +7,19 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from emo.cache import open_cache
 from emo.cli.main import emo as command
+from emo.cli.train_head import spaces_named
 from emo.clip import Clip
+from emo.config.heads import HeadConfig
+from emo.corpora import clips_in
 from emo.errors import ConfigError
 from emo.evaluation.intervals import paired_bootstrap
 from emo.llm.recipe import load_recipe
 from emo.pipeline.ablation_cells import Cell, cells_by_axis, whole_cell
 from emo.pipeline.ablation_result import ablation_markdown, ablation_scores
 from emo.pipeline.ablation_runs import CellResult
+from emo.pipeline.ablation_study import HeadStudy
 
 RECIPE = """\
 labels: [neutral, angry, happy, sad, worried, surprise]
@@ -41,6 +46,8 @@ def typed(place, *words, out="out"):
 def test_every_subset_is_trained_once_and_a_changed_cell_alone_again(place):
     words = ["--features", "hubert,mae,eva", "--vary", "subsets,emotion-encoders", "--epochs", "2", "--json"]
     planned = json.loads(typed(place, *words, "--dry-run").stdout)
+    said = typed(place, *words[:-1], "--dry-run").stdout
+    assert "no emotion encoders: seeds to train: none, the same as a cell above" in said
     assert planned["trainings"] == 8 * 2 - 2  # "eva" and "no emotion encoders" of a head are one cell
     ran = typed(place, *words)
     assert ran.exit_code == 0, (ran.output, ran.exception)
@@ -61,6 +68,20 @@ def test_every_subset_is_trained_once_and_a_changed_cell_alone_again(place):
     assert again["pooled"] == told["pooled"]
     assert [path for path in cells if path.stat().st_mtime_ns == before[path]] == cells[1:]
     assert json.loads(typed(place, *words, "--epochs", "3", "--dry-run").stdout)["trainings"] == 14
+
+
+def test_a_cell_is_decided_by_what_is_known_of_every_clip_and_by_the_seed(study):
+    spaces = spaces_named(open_cache(study / "f.zarr"), "mae")
+    clips, cell = clips_in(study)[0], Cell("mae", ("mae",))
+
+    def decided(first=clips[0], seed=0):
+        every = [first, *clips[1:]]
+        return HeadStudy(every, spaces, ("happy", "sad"), HeadConfig()).identity(cell, seed)
+
+    assert decided() == decided()
+    assert decided() != decided(seed=1)
+    for change in ({"text": "x"}, {"label": "x"}, {"speaker": "x"}, {"split": "val"}, {"clip_id": "x"}):
+        assert decided(replace(clips[0], **change)) != decided(), change
 
 
 @pytest.mark.slow
@@ -140,5 +161,6 @@ def test_a_difference_is_paired_by_speaker_over_the_mean_of_the_seeds():
     both = [found.rows[0].by_seed[seed] - row.by_seed[seed] for seed in (0, 1)]
     assert row.loss.value == pytest.approx(np.mean(both))
     assert row.score.point == pytest.approx(np.mean(list(row.by_seed.values())))
+    assert row.deviation == pytest.approx(abs(row.by_seed[0] - row.by_seed[1]) / 2**0.5)  # that of a sample
     assert found.rows[0].invalid_rate > 0
     assert "not corrected for the number of" in ablation_markdown(found)

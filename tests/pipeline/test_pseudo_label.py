@@ -12,7 +12,7 @@ from emo.errors import ConfigError
 from emo.pipeline.answers import Answer
 from emo.pipeline.clip_lists import read_list
 from emo.pipeline.pseudo_labels import Threshold, believed, share_right, threshold_on
-from emo.pipeline.pseudo_loop import pool_of
+from emo.pipeline.pseudo_loop import pool_of, refuse_few
 
 RECIPE = """\
 labels: [neutral, angry, happy, sad, worried, surprise]
@@ -87,14 +87,37 @@ def test_speakers_of_validation_and_test_are_not_labelled(study):
     shared = [
         Clip(clip_id="new", path="n.mp4", speaker="s8", split="train"),  # s8 is a test speaker
         Clip(clip_id="other", path="o.mp4", speaker="s9", split="train"),
+        Clip(clip_id="asked", path="a.mp4", speaker="t1", split="test"),  # no label is known of it
+        Clip(clip_id="also", path="b.mp4", speaker="t1", split="train"),
     ]
     found = pool_of([*every, *shared], [], val_share=0.2, seed=0)
     assert [clip.clip_id for clip in found.unlabelled] == ["other"]
-    assert [(drop.clip_id, drop.reason) for drop in found.drops] == [("new", "held_out_speaker")]
+    assert [(drop.clip_id, drop.reason) for drop in found.drops] == [
+        ("new", "held_out_speaker"),
+        ("also", "held_out_speaker"),
+    ]
     with pytest.raises(ConfigError, match="no training clips"):
         pool_of(every, [every[-1].clip_id], val_share=0.2, seed=0)
     with pytest.raises(ConfigError, match="every training clip has a label"):
         pool_of(every, [], val_share=0.2, seed=0)
+
+
+def test_too_few_validation_clips_for_any_threshold_are_told_before_training(study, tmp_path):
+    found = pool_of(clips_in(study)[0], ["c0"], val_share=0.2, seed=0)
+    refuse_few(found, len(found.val))
+    with pytest.raises(ConfigError, match=r"fewer than the 99 .* --least-clips"):
+        refuse_few(found, 99)
+    (tmp_path / "pool.txt").write_text("c0\n")
+    words = ["pseudo-label", "--manifest", str(study), "--cache", str(study / "f.zarr"), "--base", "none"]
+    words += ["--features", "mae", "--pool", str(tmp_path / "pool.txt"), "--out", str(tmp_path / "out")]
+    said = CliRunner().invoke(command, ["-q", *words, "--dry-run"])
+    assert said.exit_code == 0, (said.output, said.exception)
+    assert f"{len(found.val)} of validation, 1 to label; 0 left out" in said.stdout
+    told = json.loads(CliRunner().invoke(command, ["-q", *words, "--dry-run", "--json"]).stdout)
+    assert (told["pool"], told["val"]) == (1, len(found.val))
+    assert not (tmp_path / "out").exists()
+    few = CliRunner().invoke(command, ["-q", *words, "--least-clips", "99"])
+    assert "--least-clips" in str(few.exception)
 
 
 @pytest.mark.slow

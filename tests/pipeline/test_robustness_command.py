@@ -15,7 +15,7 @@ from emo.extractors.augment import Augmented, parse_augmentation
 from emo.heads.loader import load_features
 from emo.pipeline.answers import Answer
 from emo.pipeline.predict import spaces_of
-from emo.pipeline.robustness import CLEAN, conditions, under_conditions
+from emo.pipeline.robustness import CLEAN, Condition, conditions, under_conditions
 from emo.pipeline.systems import load_system
 from emo.records import Record
 
@@ -116,7 +116,8 @@ def test_a_condition_changes_its_features_and_nothing_else(study, head):
         if one.name in (CLEAN, "noise@0dB", "without mae")
     ]
     assert [one.name for one in chosen] == [CLEAN, "noise@0dB", "without mae"]
-    under_conditions(seen, clips, spaces, chosen)
+    told = under_conditions(seen, clips, spaces, chosen)
+    assert {one.change.clusters for one in told[1:]} == {len({clip.speaker for clip in clips})}
     clean, noisy, without = seen.given
     worse = load_features({"hubert": chosen[1].views["hubert"]}, clean.clip_ids, system.arrays)
     assert torch.equal(noisy.values["hubert"], worse.values["hubert"])
@@ -126,3 +127,22 @@ def test_a_condition_changes_its_features_and_nothing_else(study, head):
     assert not without.masks["mae"].any()
     assert without.masks["hubert"].all()
     assert clean.masks["mae"].all()
+
+
+def test_a_clip_that_gave_nothing_under_a_view_lacks_the_feature(study, head, tmp_path):
+    system = load_system(head)
+    spaces = spaces_of(system, open_cache(study / "f.zarr"))
+    clips = [clip for clip in clips_in(study)[0] if clip.split == "test"]
+    spec = Augmented(make_encoder("hubert", preset="tiny"), parse_augmentation("noise@0dB")).spec
+    worse = open_cache(tmp_path / "f.zarr", "a").create(spec)
+    with worse.writer("none") as sink:
+        sink.put(Record(clip_id=clips[0].clip_id, status="missing:no_audio", reason="silence"))
+        for clip in clips[1:]:
+            arrays = {name: spaces["hubert"].read_many([clip.clip_id], name)[0] for name in spec.arrays}
+            sink.put(Record(clip_id=clip.clip_id, arrays=arrays))
+    view = Condition(name="noise@0dB", views={"hubert": worse})
+    seen = Seen(system)
+    under_conditions(seen, clips, spaces, [Condition(name=CLEAN, views={}), view])
+    clean, noisy = seen.given
+    assert clean.masks["hubert"].all()
+    assert noisy.masks["hubert"].tolist() == [False] + [True] * (len(clips) - 1)

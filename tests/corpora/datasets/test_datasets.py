@@ -83,6 +83,7 @@ def test_ravdess_folds_leave_four_actors_out_and_choose_sound_or_picture(tree_of
     one = clips["01-01-03-01-02-01-02"]
     assert (one.clip.label, one.clip.text) == ("happy", "Dogs are sitting by the door.")
     assert one.more["gender"] == "female"
+    assert {row.more["gender"] for row in clips.values() if row.clip.speaker == "actor_01"} == {"male"}
     heard = clips_of("ravdess", tree_of("ravdess"), modality="audio", fold="none")
     assert all(row.clip.path.suffix == ".wav" and row.clip.split is None for row in heard.values())
     assert list(clips_of("ravdess", tree_of("ravdess"), channel="song")) == ["01-02-03-01-01-01-01"]
