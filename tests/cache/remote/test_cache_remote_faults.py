@@ -147,7 +147,7 @@ def test_a_stale_list_changes_nothing_and_hides_nothing_that_must_go(
 
 
 @pytest.mark.parametrize(
-    "puts", [25, *(pytest.param(n, marks=pytest.mark.soak) for n in (1, 4, 12, 38, 39, 45))]
+    "puts", [25, *(pytest.param(n, marks=pytest.mark.soak) for n in (1, 4, 12, 38, 39, 42))]
 )
 def test_killed_anywhere_a_push_leaves_the_old_snapshot_or_the_new_one(
     puts, quick, path, filled, bucket, push, proxy, make_records, assert_holds, fill
@@ -179,7 +179,7 @@ def test_killed_anywhere_a_push_leaves_the_old_snapshot_or_the_new_one(
         return None
 
     proxy.fault = fault
-    assert process.wait() == -signal.SIGKILL
+    assert process.wait() == -signal.SIGKILL, f"the push had {count[0]} changes in all"
     proxy.fault = lambda method, path, number: None
     space = package.open(bucket.url)["hubert"]
     assert_holds(space, make_records(24, seed=0 if space.state.generation == 0 else 1))
