@@ -15,6 +15,16 @@ from emo.cli.console import SCHEMA_VERSION, print_json, quieten_transformers, vo
 from emo.cli.device_option import device_option, dtype_option, refuse_absent
 from emo.cli.labelled import refuse_unlabelled
 from emo.cli.llm import TINY_BASE, merr_folder
+from emo.cli.study_options import (
+    base_option,
+    cache_option,
+    features_option,
+    json_option,
+    manifest_option,
+    merr_option,
+    out_option,
+    recipe_option,
+)
 from emo.config.heads import HeadConfig
 from emo.errors import ConfigError
 
@@ -42,26 +52,18 @@ JSON_NAME, TABLE_NAME, FIGURE_NAME = "ablation.json", "ablation.md", "ablation.p
     help="emotion-encoders, subsets, stages, pretraining.  [default: subsets; llm: emotion-encoders,stages]",
 )
 @click.option("--seeds", default="0,1,2", show_default=True, help="Of training; every cell has them all.")
-@click.option(
-    "--cache", type=click.Path(), default="features.zarr", show_default=True, help="The feature store."
-)
-@click.option(
-    "--manifest",
-    type=click.Path(),
-    default=".",
-    show_default=True,
-    help="Clips with labels and a test split, or their folder.",
-)
-@click.option("--features", default="hubert,mae,videomae,eva", show_default=True, help="NAME[,NAME...]")
+@cache_option()
+@manifest_option("Clips with labels and a test split, or their folder.")
+@features_option()
 @accept_option()
 @click.option("--labels", default="", help="Of a head: a set, or LABEL,LABEL...  [default: what fits]")
 @click.option("--head", default=DEFAULTS.head, show_default=True, help="Which head.")
 @click.option(
     "--epochs", type=click.IntRange(1), default=DEFAULTS.epochs, show_default=True, help="Of a head."
 )
-@click.option("--base", default="", help="Of llm: LLaMA-family directory or hub id.")
-@click.option("--recipe", default="tiny", show_default=True, help="Of llm: a recipe's name or a YAML file.")
-@click.option("--merr", type=click.Path(), help="Of llm: folder of MERR JSON.  [default: the manifest's]")
+@base_option("Of llm: ")
+@recipe_option("Of llm: a recipe's name or a YAML file.")
+@merr_option("Of llm: ")
 @click.option(
     "--pretrain",
     "others",
@@ -71,9 +73,9 @@ JSON_NAME, TABLE_NAME, FIGURE_NAME = "ablation.json", "ablation.md", "ablation.p
 )
 @device_option()
 @dtype_option()
-@click.option("--out", type=click.Path(file_okay=False), default="runs/ablation", show_default=True)
+@out_option("runs/ablation")
 @click.option("--dry-run", is_flag=True, help="Say which cells there are and what is left to train.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+@json_option()
 @click.pass_context
 def ablate(
     ctx: click.Context,

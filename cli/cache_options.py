@@ -10,6 +10,8 @@ from typing import Any
 
 import click
 
+from emo.cli import study_options
+
 SCHEMA_VERSION = 1
 EXIT_PARTIAL = 3
 EXIT_DAMAGED = 4
@@ -28,7 +30,7 @@ squash_option = click.option(
     is_flag=True,
     help="On the Hub: make one commit of the branch afterwards, for good; what was removed goes from it too.",
 )
-json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
+json_option = study_options.json_option()
 
 
 def counted(items: Iterable[Any], done: str) -> Iterable[Any]:

@@ -12,6 +12,7 @@ from emo.cli.console import print_json, quieten_transformers
 from emo.cli.device_option import refuse_absent
 from emo.cli.labelled import refuse_unlabelled
 from emo.cli.model_options import model_options
+from emo.cli.study_options import json_option
 
 
 @click.command()
@@ -22,7 +23,7 @@ from emo.cli.model_options import model_options
 )
 @click.option("--bias", is_flag=True, help="One figure a label besides the temperature.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the bootstrap.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+@json_option()
 def calibrate(
     model: str,
     cache: str,

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from emo.cli.cache_options import print_json
+from emo.cli.study_options import json_option
 
 
 @click.group()
@@ -22,7 +23,7 @@ def config() -> None:
 
 
 @config.command()
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
+@json_option()
 @click.pass_context
 def show(context: click.Context, as_json: bool) -> None:
     """Print each setting that is in force here and where it comes from: emo.yaml, --set, or the default.

@@ -9,6 +9,7 @@ import click
 from emo.cli.console import print_json, voice
 from emo.cli.corpus_data import list_command, read_command
 from emo.cli.corpus_fetch import fetch_command
+from emo.cli.study_options import json_option
 
 
 @click.group()
@@ -26,7 +27,7 @@ for command in (list_command, read_command, fetch_command):
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--labels", type=click.Choice(["mer2023", "merr"]), default="mer2023", show_default=True)
 @click.option("--jobs", type=int, default=0, show_default=True, help="Rendering processes; 0 is one a core.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+@json_option()
 @click.pass_context
 def render(
     ctx: click.Context, out: str, clips: int, seed: int, labels: str, jobs: int, as_json: bool
@@ -64,7 +65,7 @@ def render(
 @click.argument("own", nargs=-1)
 @click.option("--only", multiple=True, help="Part of a data set's name; repeatable.  [default: all]")
 @click.option("--out", type=click.Path(dir_okay=False), help="Write the table as Markdown.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+@json_option()
 def compare(own: tuple[str, ...], only: tuple[str, ...], out: str | None, as_json: bool) -> None:
     """Print data sets by size, labels, kinds of description, language and licence, with sources.
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from emo.cli.console import print_json, voice
+from emo.cli.study_options import json_option
 from emo.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ FOLDER = click.Path(path_type=Path)
 
 @click.command("list")
 @click.argument("name", required=False)
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+@json_option()
 def list_command(name: str | None, as_json: bool) -> None:
     """Print the data sets that `emo corpus read` knows; with NAME all that is known of one.
 
@@ -93,7 +94,7 @@ def _all_of(row: dict[str, object]) -> list[str]:
     "--rights", metavar="NAME|FILE", help="What the owner allows.  [default: what the catalogue says]"
 )
 @click.option("--keep-missing", is_flag=True, help="Keep rows whose media file is not there.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+@json_option()
 @click.pass_context
 def read_command(
     ctx: click.Context,

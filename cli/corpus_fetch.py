@@ -8,6 +8,7 @@ import click
 
 from emo.cli.cache_options import size
 from emo.cli.console import print_json, voice
+from emo.cli.study_options import json_option
 
 
 @click.command("fetch")
@@ -19,7 +20,7 @@ from emo.cli.console import print_json, voice
 @click.option("--accept-licence", "accepted", is_flag=True, help="I have read the licence and keep to it.")
 @click.option("--dry-run", is_flag=True, help="Say what would be fetched, and stop.")
 @click.option("--server", "servers", multiple=True, metavar="HOST=ADDRESS", hidden=True)
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+@json_option()
 @click.pass_context
 def fetch_command(
     ctx: click.Context,

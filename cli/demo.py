@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from emo.cli.console import print_json, quieten_transformers, voice
+from emo.cli.study_options import json_option
 
 
 @click.command()
@@ -16,7 +17,7 @@ from emo.cli.console import print_json, quieten_transformers, voice
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the corpus and of training.")
 @click.option("--quick", is_flag=True, help="A smaller run of about two minutes; its figures mean little.")
 @click.option("--jobs", type=int, default=0, show_default=True, help="Worker processes; 0 is one a core.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+@json_option()
 @click.pass_context
 def demo(
     ctx: click.Context, out: str, clips: int | None, seed: int, quick: bool, jobs: int, as_json: bool

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from emo.cli.cache_options import print_json, size
+from emo.cli.study_options import json_option
 
 if TYPE_CHECKING:
     from emo.cache.prove import Proof
@@ -27,7 +28,7 @@ SHOWN = {"shipped": "shipped with emo", "random": "random, shipped with emo", "m
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     help="Also try the disk of this folder, in under a minute.",
 )
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
+@json_option()
 @click.pass_context
 def doctor(context: click.Context, folder: Path | None, as_json: bool) -> None:
     """Say under which guards media is decoded here and which encoders have their weights; with --prove, try

@@ -15,6 +15,7 @@ from emo.cli.contend import ask_contender, contender_options, is_contender, refu
 from emo.cli.labelled import of_split
 from emo.cli.leak_option import leaks_of
 from emo.cli.model_options import loaded, model_options, note_unknown
+from emo.cli.study_options import json_option, manifest_option
 from emo.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -30,13 +31,7 @@ FILE = click.Path(dir_okay=False, path_type=Path)
 @model_options
 @accept_option()
 @contender_options
-@click.option(
-    "--manifest",
-    default=".",
-    show_default=True,
-    type=click.Path(),
-    help="Clips with labels, or their folder.",
-)
+@manifest_option()
 @click.option("--split", help="Split to score; `all` takes every clip.  [default: test; all with --recipe]")
 @click.option("--recipe", help="Ask again what a published figure asked: a name or a YAML file.")
 @click.option(
@@ -50,7 +45,7 @@ FILE = click.Path(dir_okay=False, path_type=Path)
 @click.option("--group-file", type=FILE, help="Table with that column.  [default: the manifest]")
 @click.option("--out", type=click.Path(file_okay=False), help="Folder for report.html and its figures.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the bootstrap.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+@json_option()
 @click.pass_context
 def evaluate(
     ctx: click.Context,

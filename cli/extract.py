@@ -10,6 +10,7 @@ import click
 from emo.cli.cache_options import size
 from emo.cli.console import Meter, Voice, print_json, voice
 from emo.cli.extract_options import extract_options
+from emo.cli.study_options import json_option
 
 if TYPE_CHECKING:
     from emo.pipeline.plan import ExtractPlan
@@ -25,7 +26,7 @@ MEASURED_ON = 8  # clips before size is foretold
 @click.argument("clips", required=False, type=click.Path())
 @extract_options
 @click.option("--dry-run", is_flag=True, help="Show the plan and stop.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+@json_option()
 @click.pass_context
 def extract(
     ctx: click.Context,

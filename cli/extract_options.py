@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from emo.cli.study_options import cache_option
 from emo.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -65,9 +66,7 @@ RUNNING = [
     click.option("--scheduler", default="", metavar="ADDRESS", help="Of dask, such as tcp://head:8786."),
 ]
 STORING = [
-    click.option(
-        "--cache", type=click.Path(), default="features.zarr", show_default=True, help="The feature store."
-    ),
+    cache_option(),
     click.option(
         "--durability", type=click.Choice(["none", "batch", "record"]), default="batch", show_default=True
     ),

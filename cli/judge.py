@@ -11,6 +11,7 @@ import click
 
 from emo.canonical import Json
 from emo.cli.console import SCHEMA_VERSION, print_json, voice
+from emo.cli.study_options import json_option
 
 if TYPE_CHECKING:
     from emo.evaluation.judge import Complete
@@ -33,7 +34,7 @@ FILE_NAME, MEMORY_NAME = "scores.json", "judge.jsonl"
 @click.option("--encoding", default="utf-8", show_default=True, help="Of both tables.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the bootstrap.")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for scores and replies.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+@json_option()
 @click.pass_context
 def judge(
     ctx: click.Context,

@@ -11,6 +11,7 @@ import click
 from emo.cli.console import print_json, quieten_transformers, voice
 from emo.cli.labelled import refuse_unlabelled
 from emo.cli.model_options import loaded, model_options
+from emo.cli.study_options import json_option
 from emo.config.llm import TinyBaseConfig
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def llm() -> None:
 @click.option("--out", type=click.Path(file_okay=False), default=TINY_BASE, show_default=True)
 @click.option("--steps", type=click.IntRange(1), default=DEFAULTS.steps, show_default=True)
 @click.option("--seed", type=int, default=DEFAULTS.seed, show_default=True)
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+@json_option()
 @click.pass_context
 def tiny_base(
     ctx: click.Context,
@@ -119,7 +120,7 @@ def merr_folder(manifest: str, merr: str | None) -> Path:
     help="Which question.",
 )
 @click.option("--out", type=click.Path(dir_okay=False), default="prompts.safetensors", show_default=True)
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+@json_option()
 def export_prompts(
     clips: tuple[str, ...],
     model: str,

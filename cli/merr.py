@@ -11,6 +11,7 @@ import click
 
 from emo.cli.console import Voice, print_json, voice
 from emo.cli.merr_exchange import check_command, export_command, import_command
+from emo.cli.study_options import json_option
 from emo.config.merr import AU, GIVEN, TEMPLATE, TEMPLATE_NAME, MerrConfig, ServiceConfig
 from emo.labels import LABEL_SETS
 
@@ -100,7 +101,7 @@ def merr() -> None:
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--jobs", type=int, default=0, show_default=True, help="Reading processes; 0 is one a core.")
 @click.option("--dry-run", is_flag=True, help="Say what there is and what would be asked, and stop.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+@json_option()
 @click.pass_context
 def build_command(
     ctx: click.Context,

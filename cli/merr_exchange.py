@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from emo.cli.console import print_json
+from emo.cli.study_options import json_option
 from emo.labels import LABEL_SETS
 from emo.merr.exchange.outgoing import FORMATS
 
@@ -21,7 +22,7 @@ _labels = click.option(
     show_default=True,
     help="The label set.",
 )
-_json = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+_json = json_option()
 
 
 @click.command("check")

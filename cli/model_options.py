@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from emo.cli.device_option import device_option, dtype_option, refuse_absent
+from emo.cli.study_options import cache_option
 
 if TYPE_CHECKING:
     from emo.cache import Space
@@ -25,9 +26,7 @@ _OPTIONS = (
         type=click.Path(),
         help="Folder of a trained head or LLaMA stage.",
     ),
-    click.option(
-        "--cache", type=click.Path(), default="features.zarr", show_default=True, help="The feature store."
-    ),
+    cache_option(),
     click.option("--base", help="Where the LLaMA is now.  [default: where it was in training]"),
     click.option(
         "--labels",

@@ -12,6 +12,16 @@ from emo.cli.console import print_json, quieten_transformers, voice
 from emo.cli.device_option import device_option, dtype_option, refuse_absent
 from emo.cli.labelled import refuse_unlabelled
 from emo.cli.llm import TINY_BASE, merr_folder
+from emo.cli.study_options import (
+    base_option,
+    cache_option,
+    features_option,
+    json_option,
+    manifest_option,
+    merr_option,
+    out_option,
+    recipe_option,
+)
 from emo.config.heads import HeadConfig
 from emo.errors import ConfigError
 
@@ -23,24 +33,16 @@ PRECISION, LEAST = 0.8, 5
 
 
 @click.command("pseudo-label")
-@click.option(
-    "--cache", type=click.Path(), default="features.zarr", show_default=True, help="The feature store."
-)
-@click.option(
-    "--manifest",
-    type=click.Path(),
-    default=".",
-    show_default=True,
-    help="Clips, some with labels, or their folder.",
-)
+@cache_option()
+@manifest_option("Clips, some with labels, or their folder.")
 @click.option("--pool", type=click.Path(), help="List of training clips whose labels are hidden as well.")
-@click.option("--features", default="hubert,mae,videomae,eva", show_default=True, help="NAME[,NAME...]")
+@features_option()
 @accept_option()
 @click.option("--head", default=DEFAULTS.head, show_default=True, help="Which head.")
 @click.option("--epochs", type=click.IntRange(1), default=DEFAULTS.epochs, show_default=True, help="At most.")
-@click.option("--base", default="", help="LLaMA-family directory or hub id.")
-@click.option("--recipe", default="tiny", show_default=True, help="A recipe's name or a YAML file.")
-@click.option("--merr", type=click.Path(), help="Folder of MERR JSON.  [default: the manifest's folder]")
+@base_option()
+@recipe_option()
+@merr_option()
 @click.option("--rounds", type=click.IntRange(1), default=2, show_default=True)
 @click.option(
     "--precision",
@@ -59,9 +61,9 @@ PRECISION, LEAST = 0.8, 5
 @device_option()
 @dtype_option()
 @click.option("--seed", type=int, default=0, show_default=True)
-@click.option("--out", type=click.Path(file_okay=False), default="runs/pseudo", show_default=True)
+@out_option("runs/pseudo")
 @click.option("--dry-run", is_flag=True, help="Say who would be learnt from and labelled; train nothing.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+@json_option()
 @click.pass_context
 def pseudo_label(
     ctx: click.Context,

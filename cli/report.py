@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from emo.cli.console import print_json, voice
+from emo.cli.study_options import json_option
 from emo.errors import ConfigError
 
 FILE = click.Path(dir_okay=False, path_type=Path)
@@ -25,7 +26,7 @@ ANSWERS = "--answers NAME=FILE"
 @click.option("--truth", type=FILE, help="With --clip: the manifest, or a table with labels.")
 @click.option("--clues", type=click.Path(path_type=Path), help="With --clip: clue file, or MERR folder.")
 @click.option("--out", "outs", multiple=True, type=FILE, help="Write .html, .md, .tex or .txt; repeatable.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+@json_option()
 @click.pass_context
 def report(
     ctx: click.Context,

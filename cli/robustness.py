@@ -12,6 +12,7 @@ from emo.cli.accept_option import DEGRADED, accept_option
 from emo.cli.console import SCHEMA_VERSION, print_json, quieten_transformers, voice
 from emo.cli.labelled import of_split
 from emo.cli.model_options import loaded, model_options, note_unknown
+from emo.cli.study_options import json_option, manifest_option
 
 NAMES = ("robustness.json", "robustness.md", "robustness.png")
 
@@ -19,18 +20,12 @@ NAMES = ("robustness.json", "robustness.md", "robustness.png")
 @click.command()
 @model_options
 @accept_option()
-@click.option(
-    "--manifest",
-    default=".",
-    show_default=True,
-    type=click.Path(),
-    help="Clips with labels, or their folder.",
-)
+@manifest_option()
 @click.option("--split", default="test", show_default=True, help="Split to score; `all` takes every clip.")
 @click.option("--views", default="", help="noise@10dB,blur@4px,...  [default: all that the cache has]")
 @click.option("--out", type=click.Path(file_okay=False), help="Folder for table, figure and JSON.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the bootstrap.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+@json_option()
 @click.pass_context
 def robustness(
     ctx: click.Context,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from emo.cli.console import SCHEMA_VERSION, print_json, voice
+from emo.cli.study_options import json_option
 from emo.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ FILE = click.Path(dir_okay=False, path_type=Path)
 @click.option(
     "--out", type=click.Path(path_type=Path), help="Folder for scores.json, which emo report reads."
 )
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+@json_option()
 @click.pass_context
 def score(
     ctx: click.Context,

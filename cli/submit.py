@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from emo.cli.console import print_json
+from emo.cli.study_options import json_option
 from emo.errors import ConfigError
 
 FILE = click.Path(dir_okay=False, path_type=Path)
@@ -18,7 +19,7 @@ FILE = click.Path(dir_okay=False, path_type=Path)
 @click.option("--out", required=True, type=FILE, help="The file; its ending is the track's.")
 @click.option("--candidates", type=FILE, help="Table whose clips are submitted.  [default: every answer]")
 @click.option("--missing", metavar="LABEL", help="Label for answers that name none.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+@json_option()
 def submit(
     answers: Path, track: str, out: Path, candidates: Path | None, missing: str | None, as_json: bool
 ) -> None:

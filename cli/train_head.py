@@ -13,6 +13,7 @@ import click
 from emo.cli.accept_option import DEGRADED, accept_option
 from emo.cli.console import voice
 from emo.cli.leak_option import checked_run_data, leak_option
+from emo.cli.study_options import cache_option, features_option, json_option, manifest_option, out_option
 from emo.cli.train_head_work import HeadWork
 from emo.config.heads import HeadConfig
 from emo.errors import ConfigError
@@ -27,17 +28,9 @@ DEFAULTS = HeadConfig()
 
 
 @click.command("train-head")
-@click.option(
-    "--cache", type=click.Path(), default="features.zarr", show_default=True, help="The feature store."
-)
-@click.option(
-    "--manifest",
-    type=click.Path(),
-    default=".",
-    show_default=True,
-    help="Clips with labels, or their folder.",
-)
-@click.option("--features", default="hubert,mae,videomae,eva", show_default=True, help="NAME[,NAME...]")
+@cache_option()
+@manifest_option()
+@features_option()
 @click.option("--head", default=DEFAULTS.head, show_default=True, help="See docs/heads.md, or module:Class.")
 @click.option("--labels", default="", help="mer2023, merr, dfew or LABEL,LABEL...  [default: what fits]")
 @click.option(
@@ -47,9 +40,7 @@ DEFAULTS = HeadConfig()
     metavar="NAME=ARRAY",
     help="Such as hubert=frames:mean+std; repeatable.",
 )
-@click.option(
-    "--out", type=click.Path(file_okay=False), default="runs/head", show_default=True, help="Folder."
-)
+@out_option("runs/head")
 @click.option("--seed", type=int, default=DEFAULTS.seed, show_default=True)
 @click.option("--epochs", type=click.IntRange(1), default=DEFAULTS.epochs, show_default=True, help="At most.")
 @accept_option()
@@ -73,7 +64,7 @@ DEFAULTS = HeadConfig()
 @leak_option()
 @click.option("--controls", is_flag=True, help="Also train on each feature alone and on shuffled features.")
 @click.option("--dry-run", is_flag=True, help="Say what would be trained on what, and train nothing.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+@json_option()
 @click.pass_context
 def train_head(
     ctx: click.Context,

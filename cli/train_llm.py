@@ -14,6 +14,16 @@ from emo.cli.device_option import refuse_absent
 from emo.cli.hardware_options import hardware_options
 from emo.cli.labelled import refuse_unlabelled
 from emo.cli.leak_option import checked_run_data, leak_option
+from emo.cli.study_options import (
+    base_option,
+    cache_option,
+    features_option,
+    json_option,
+    manifest_option,
+    merr_option,
+    out_option,
+    recipe_option,
+)
 
 if TYPE_CHECKING:
     from emo.config.hardware import HardwareConfig
@@ -21,17 +31,9 @@ if TYPE_CHECKING:
 
 @click.command("train-llm")
 @click.option("--stage", default="both", show_default=True, help="coarse, fine, both, or a recipe's own.")
-@click.option(
-    "--cache", type=click.Path(), default="features.zarr", show_default=True, help="The feature store."
-)
-@click.option(
-    "--manifest",
-    type=click.Path(),
-    default=".",
-    show_default=True,
-    help="Clips with labels, speakers and splits.",
-)
-@click.option("--merr", type=click.Path(), help="Folder of MERR JSON.  [default: the manifest's folder]")
+@cache_option()
+@manifest_option("Clips with labels, speakers and splits.")
+@merr_option()
 @click.option(
     "--list",
     "lists",
@@ -39,22 +41,17 @@ if TYPE_CHECKING:
     metavar="NAME=FILE",
     help="A set of clips that the recipe names, with labels where it has some; may be repeated.",
 )
-@click.option(
-    "--features",
-    default="hubert,mae,videomae,eva",
-    show_default=True,
-    help="NAME[,NAME...], or none for the words alone.",
-)
+@features_option("NAME[,NAME...], or none for the words alone.")
 @accept_option()
 @click.option(
     "--augment", is_flag=True, help="Train on the augmented views in the cache too; never chosen on them."
 )
-@click.option("--base", default="", help="LLaMA-family directory or hub id; emo llm tiny-base makes one.")
+@base_option()
 @click.option("--init-from", type=click.Path(), help="Checkpoint to start from.  [default: the stage before]")
 @click.option("--projectors", type=click.Path(), help="Folder of `emo train-head projector` to begin with.")
 @click.option("--force", is_flag=True, help="Begin with weights of another LLaMA or other features.")
-@click.option("--recipe", default="tiny", show_default=True, help="A recipe's name or a YAML file.")
-@click.option("--out", type=click.Path(file_okay=False), default="runs/llm", show_default=True)
+@recipe_option()
+@out_option("runs/llm")
 @click.option("--seed", type=int, default=0, show_default=True)
 @hardware_options
 @leak_option()
@@ -66,7 +63,7 @@ if TYPE_CHECKING:
     default="",
     help="tensorboard, trackio, wandb: NAME[,NAME...], beside metrics.jsonl.",
 )
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+@json_option()
 @click.pass_context
 def train_llm(
     ctx: click.Context,

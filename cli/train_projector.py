@@ -12,6 +12,16 @@ import click
 from emo.cli.accept_option import DEGRADED, accept_option
 from emo.cli.console import Voice, print_json, quieten_transformers, voice
 from emo.cli.labelled import refuse_unlabelled
+from emo.cli.study_options import (
+    base_option,
+    cache_option,
+    features_option,
+    json_option,
+    manifest_option,
+    merr_option,
+    out_option,
+    recipe_option,
+)
 from emo.config.projector import ProjectorConfig
 from emo.errors import ConfigError
 
@@ -22,23 +32,13 @@ DEFAULTS = ProjectorConfig()
 
 
 @click.command("train-head projector")
-@click.option(
-    "--cache", type=click.Path(), default="features.zarr", show_default=True, help="The feature store."
-)
-@click.option(
-    "--manifest",
-    type=click.Path(),
-    default=".",
-    show_default=True,
-    help="Clips with labels, or their folder.",
-)
-@click.option("--merr", type=click.Path(), help="Folder of MERR JSON.  [default: the manifest's folder]")
-@click.option("--features", default="hubert,mae,videomae,eva", show_default=True, help="NAME[,NAME...]")
+@cache_option()
+@manifest_option()
+@merr_option()
+@features_option()
 @click.option("--labels", default="", help="mer2023, merr, dfew or LABEL,LABEL...  [default: what fits]")
-@click.option("--base", default="", help="LLaMA-family directory or hub id; emo llm tiny-base makes one.")
-@click.option(
-    "--recipe", default="tiny", show_default=True, help="Of the LLaMA stage: says slots, arrays, z-scores."
-)
+@base_option()
+@recipe_option("Of the LLaMA stage: says slots, arrays, z-scores.")
 @click.option(
     "--projector",
     "projectors",
@@ -47,11 +47,11 @@ DEFAULTS = ProjectorConfig()
     help="linear, mlp, merge4, class or attention; repeatable.",
 )
 @click.option("--fusion", is_flag=True, help="Also train the v2 pre-fusion of all features as a slot.")
-@click.option("--out", type=click.Path(file_okay=False), default="runs/projectors", show_default=True)
+@out_option("runs/projectors")
 @click.option("--seed", type=int, default=DEFAULTS.seed, show_default=True)
 @click.option("--epochs", type=click.IntRange(1), default=DEFAULTS.epochs, show_default=True, help="At most.")
 @accept_option()
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+@json_option()
 @click.pass_context
 def train_projector(
     ctx: click.Context,

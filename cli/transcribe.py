@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from emo.cli.console import print_json, voice
+from emo.cli.study_options import json_option
 
 if TYPE_CHECKING:
     from emo.pipeline.transcribe import TranscribeResult
@@ -31,7 +32,7 @@ MOST_LISTED = 20
 @click.option("--language", metavar="CODE", help="Such as zh or en.  [default: detected in each clip]")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 @click.option("--jobs", type=int, default=0, show_default=True, help="Decoding processes; 0 is one a core.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+@json_option()
 @click.pass_context
 def transcribe(
     ctx: click.Context,

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from emo.cli.console import print_json, quieten_transformers, voice
+from emo.cli.study_options import json_option
 
 EXIT_NOT_FETCHED = 2
 ENCODERS = ("eva", "mae", "videomae")
@@ -26,7 +27,7 @@ def weights() -> None:
 )
 @click.option("--substitute", is_flag=True, help="A public stand-in where the weights are not public.")
 @click.option("--dry-run", is_flag=True, help="Say what would be fetched, under which licence, and stop.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+@json_option()
 @click.pass_context
 def get(
     ctx: click.Context, encoder: str, preset: str, substitute: bool, dry_run: bool, as_json: bool
@@ -73,7 +74,7 @@ def get(
 @click.argument("out", required=False, type=click.Path(file_okay=False))
 @click.option("--base", default="", help="LLaMA-2-chat under emotion-llama and minigpt-v2, directory or id.")
 @click.option("--alpha", type=click.IntRange(1), help="LoRA alpha of those two.  [default: rank / 4]")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+@json_option()
 @click.pass_context
 def convert(
     ctx: click.Context, kind: str, file: str, out: str | None, base: str, alpha: int | None, as_json: bool
@@ -145,7 +146,7 @@ def _stage(
 @click.argument("kind", type=click.Choice(["emotion-llama", "eva"]))
 @click.argument("folder", type=click.Path(exists=True, file_okay=False))
 @click.argument("file", type=click.Path(dir_okay=False))
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+@json_option()
 @click.pass_context
 def export(ctx: click.Context, kind: str, folder: str, file: str, as_json: bool) -> None:
     """Write FILE, a .pth under the names of the original code, from FOLDER.
@@ -185,7 +186,7 @@ def export(ctx: click.Context, kind: str, folder: str, file: str, as_json: bool)
     show_default=True,
     help="Of the sum. Half precision takes half the room and rounds.",
 )
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+@json_option()
 @click.pass_context
 def merge(ctx: click.Context, folder: str, out: str, base: str | None, dtype: str, as_json: bool) -> None:
     """Merge the adapter of the checkpoint FOLDER into its LLaMA: OUT/llama loads as any LLaMA does.

@@ -13,6 +13,7 @@ from typing import Literal
 from emo.canonical import Json
 from emo.config.llm import LlmConfig
 from emo.errors import ConfigError
+from emo.heads.projectors import slot_source
 
 Kind = Literal["head", "llm"]
 
@@ -46,7 +47,10 @@ class Cell:
         """The recipe of this cell's LLaMA stage."""
         stages = whole.stages if self.stages is None else {name: whole.stages[name] for name in self.stages}
         slots = self.slots or whole.slots
-        return replace(whole, text=whole.text and self.text, slots=slots, stages=stages)
+        read = {slot_source(slot)[0] for slot in slots}
+        arrays = {name: array for name, array in whole.arrays.items() if name in read}
+        text = whole.text and self.text
+        return replace(whole, text=text, slots=slots, arrays=arrays, stages=stages)
 
     def to_json(self) -> dict[str, Json]:
         """What it reads and learns."""

@@ -156,7 +156,7 @@ def ablation_markdown(found: AblationScores) -> str:
         (
             row.axis or "-",
             row.cell.name,
-            f"{row.score.point:.3f} ± {row.deviation:.3f}",
+            f"{row.score.point:.3f}" + (f" ± {row.deviation:.3f}" if len(row.by_seed) > 1 else ""),
             row.score.bounds,
             f"{row.loss.value:+.3f} [{row.loss.low:+.3f}, {row.loss.high:+.3f}]" if row.loss else "-",
             f"{row.uar:.3f}",

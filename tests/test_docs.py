@@ -129,3 +129,9 @@ def test_pages_from_the_program_are_what_the_program_says():
     encoders = (ROOT / "docs" / "encoders.md").read_text()
     assert (ROOT / "docs" / "cli.md").read_text() == commands_page(), "run: make reference"
     assert encoders == with_table(encoders), "run: make reference"
+
+
+def test_the_site_has_every_page_and_no_other():
+    held = set(re.findall(r"[\w./-]+\.md$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE))
+    there = {path.name for path in (ROOT / "docs").glob("*.md")}
+    assert held == there

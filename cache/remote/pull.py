@@ -14,6 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from emo.cache import fsops
+from emo.cache.canary import read_canary
+from emo.cache.columns import read_column
 from emo.cache.damage import DamagedFile
 from emo.cache.index import Index
 from emo.cache.merge import Merged, merge
@@ -85,10 +87,22 @@ class Pull:
         commit_root(self._staged, root.only(names))
 
     def _mirrored(self, name: RemoteName) -> Index:
+        """The index and the canary, here and sound, also in what no row is looked up by."""
         try:
-            return mirror_index(self._store, name, self._staged.space(name.encoder, name.short))
+            index = mirror_index(self._store, name, self._staged.space(name.encoder, name.short))
         except NotThere as error:
             raise StoreError(vanished(self._store, error)) from None
+        try:
+            for column in index.state.columns:
+                read_column(index.paths, column, index.state.digests[column.name])
+            read_canary(index.paths, index.state)
+        except DamagedFile as error:
+            raise DamagedFile(
+                Path(self._store.where) / name.folder / error.path.relative_to(index.paths.folder),
+                "not what was pushed, or damaged on the way. Pull again; where that does not help, push the "
+                "cache again from a sound copy. Nothing here was changed.",
+            ) from error
+        return index
 
     def _fetch(self, name: RemoteName, index: Index, array: str, shard: int) -> bool:
         """Have the shard here with every record sound; whether it was here before."""

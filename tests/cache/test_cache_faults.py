@@ -465,17 +465,17 @@ def attempt(scenario, whole, folder, mode, at):
     return [each / "features.zarr" for each in folders], faults.calls
 
 
-# Of how many calls `make test` tries one. With 7 each call meets one of the modes; `make soak` tries all.
+# Of how many calls `make test` tries one; `make soak` tries all.
 STRIDES = {
-    GoOn: 7,
-    Canary: 7,
-    Begin: 17,
-    Erase: 35,
-    Record: 35,
-    PublishOften: 71,
-    Seal: 71,
-    Merge: 71,
-    Requeue: 71,
+    GoOn: 23,
+    Canary: 23,
+    Begin: 41,
+    Erase: 73,
+    Record: 73,
+    PublishOften: 151,
+    Seal: 151,
+    Merge: 151,
+    Requeue: 151,
 }
 CASES = [
     *(pytest.param(kind, stride) for kind, stride in STRIDES.items()),

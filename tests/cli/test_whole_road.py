@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from emo.cli.main import emo
 from emo.run_data import read_run_data
 
+CLIPS = 16
 WORKSPACE = """\
 clips: clips
 cache: features.zarr
@@ -49,14 +50,14 @@ def typed(*words, code=0):
 @pytest.mark.slow
 def test_the_road_from_clips_to_reasons(workspace):
     told = json.loads(
-        typed("corpus", "render", "clips", "--clips", "24", "--seed", "5", "--jobs", "1", "--json")
+        typed("corpus", "render", "clips", "--clips", str(CLIPS), "--seed", "5", "--jobs", "1", "--json")
     )
-    assert told["clips"] == 24
+    assert told["clips"] == CLIPS
 
     told = json.loads(typed("extract", "--encoder", "videomae", "--jobs", "1", "--json"))
-    assert (told["stored"], told["failed"]) == (24, [])
+    assert (told["stored"], told["failed"]) == (CLIPS, [])
     told = json.loads(typed("extract", "--jobs", "1", "--json"))
-    assert (told["stored"], told["already"], told["failed"]) == (72, 24, [])
+    assert (told["stored"], told["already"], told["failed"]) == (3 * CLIPS, CLIPS, [])
     assert json.loads(typed("cache", "verify", "--json"))["bad"] == []
 
     told = json.loads(typed("train-head", "--epochs", "2", "--json"))
@@ -70,7 +71,7 @@ def test_the_road_from_clips_to_reasons(workspace):
 
     lines = typed("predict", "clips", "--model", "runs/llm", "--json").splitlines()
     answers = [json.loads(line) for line in lines]
-    assert len(answers) == 24
+    assert len(answers) == CLIPS
     for answer in answers:
         assert {"clip_id", "label", "probabilities", "text", "features", "missing"} <= set(answer)
         assert abs(sum(answer["probabilities"].values()) - 1) < 1e-4

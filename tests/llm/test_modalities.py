@@ -94,6 +94,6 @@ def test_nothing_to_read_is_refused(clips, texts, config, folder):
 
 
 def test_frames_in_bins_are_refused_where_a_slot_has_no_mask_for_them():
-    with pytest.raises(ConfigError, match="mae as frames:bins16: only heads read bins"):
+    with pytest.raises(ConfigError, match="mae as frames:bins16: only heads read frames in bins"):
         slot_arrays(("mae", "hubert"), {"mae": "frames:bins16"})
     assert slot_arrays(("mae",), {"mae": "frames:mean+std"}) == {"mae": "frames:mean+std"}

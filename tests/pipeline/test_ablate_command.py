@@ -15,7 +15,7 @@ from emo.config.heads import HeadConfig
 from emo.corpora import clips_in
 from emo.errors import ConfigError
 from emo.evaluation.intervals import paired_bootstrap
-from emo.llm.recipe import load_recipe
+from emo.llm.recipe import config_from, config_to_json, load_recipe
 from emo.pipeline.ablation_cells import Cell, cells_by_axis, whole_cell
 from emo.pipeline.ablation_result import ablation_markdown, ablation_scores
 from emo.pipeline.ablation_runs import CellResult
@@ -23,6 +23,7 @@ from emo.pipeline.ablation_study import HeadStudy
 
 RECIPE = """\
 labels: [neutral, angry, happy, sad, worried, surprise]
+arrays: {mae: "frames:mean+apex", videomae: "frames:mean+apex"}
 standardise: true
 projector_scale: 0.1
 stages:
@@ -127,6 +128,8 @@ def test_no_emotion_encoders_leaves_the_patches_of_the_scene_in_the_prompt():
     axes = cells_by_axis(["emotion-encoders", "stages"], FEATURES, "llm", recipe=recipe)
     (bare,) = axes["emotion-encoders"]
     assert (bare.features, bare.recipe(recipe).slots) == (("eva",), ("eva_patches",))
+    alone = bare.recipe(recipe)
+    assert config_from(config_to_json(alone), "cell") == alone  # a checkpoint of it can be read again
     assert [list(cell.recipe(recipe).stages) for cell in axes["stages"]] == [["coarse"], ["fine"], []]
     assert whole_cell(FEATURES).recipe(recipe) == recipe
 

@@ -17,13 +17,13 @@ from PIL import Image
 from emo.cache import open_cache
 from emo.cli.main import emo as command
 from emo.cli.main import exit_code
+from emo.corpora.declared import load_rights
 from emo.errors import CheckpointError, ConfigError, RightsError, ServiceDown
 from emo.labels import MER2023
 from emo.llm.tiny.tokenizer import train_tokenizer
 from emo.pipeline.contender_media import shown
 from emo.pipeline.contenders import question
 from emo.pipeline.peers import peer
-from emo.rights import load_rights
 from emo.testing import drawn_face, tone, write_clip
 from emo.views import ViewProblem
 
@@ -309,7 +309,9 @@ def test_what_the_cache_knows_of_its_data_forbids_sending_too(place, tmp_path):
     words = ["--url", "http://models.example/v1", "--send-media-to", "models.example"]
     ran = typed(place, "service:gpt", tmp_path, *words)
     assert isinstance(ran.exception, RightsError)
-    assert "mer2023 (EULA): may not be sent to models.example" in str(ran.exception)
+    assert "mer2023 (EULA: research only, no passing on): may not be sent to models.example" in str(
+        ran.exception
+    )
 
 
 def test_a_peer_of_the_hub_is_fetched_at_its_commit_without_code_and_pickles(qwen2_audio, hub, tmp_path):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import emo as package
-from emo.cache import open_cache
+from emo.cache import open_cache, verify_cache
 from emo.cache.compact import compact
 from emo.cache.remote.pull import Pull
 from emo.cache.remote.push import Push
@@ -118,6 +118,21 @@ def test_bytes_that_rotted_at_the_store_are_never_served(quick, path, filled, bu
     assert space[next(iter(space))].values.any()
 
 
+@pytest.mark.parametrize("part", ["input_sha256", "status", "clip_id", "canary/frames"])
+def test_a_bit_that_flips_on_the_way_of_the_index_is_told_and_the_next_pull_is_whole(
+    part, quick, path, filled, bucket, push, proxy, make_records, assert_holds, tmp_path
+):
+    push(path, bucket.url)
+    proxy.fault = lambda method, path, number: "wrong" if f"/{part}/c/" in path else None
+    with pytest.raises(DamagedCache, match=f"{part}/c/.*Pull again|{part}: .*Pull again"):
+        list(Pull(open_store(bucket.url), tmp_path / "copy.zarr").run())
+    assert not (tmp_path / "copy.zarr").exists()
+    proxy.fault = lambda method, path, number: None
+    list(Pull(open_store(bucket.url), tmp_path / "copy.zarr").run())
+    assert_holds(open_cache(tmp_path / "copy.zarr")["hubert"], make_records(24))
+    assert verify_cache(tmp_path / "copy.zarr").bad == []
+
+
 @pytest.mark.soak
 def test_a_stale_list_changes_nothing_and_hides_nothing_that_must_go(
     quick, path, filled, bucket, push, proxy, make_records, assert_holds, fill
@@ -132,7 +147,7 @@ def test_a_stale_list_changes_nothing_and_hides_nothing_that_must_go(
 
 
 @pytest.mark.parametrize(
-    "puts", [25, *(pytest.param(n, marks=pytest.mark.soak) for n in (1, 4, 12, 38, 39, 45))]
+    "puts", [25, *(pytest.param(n, marks=pytest.mark.soak) for n in (1, 4, 12, 38, 39, 42))]
 )
 def test_killed_anywhere_a_push_leaves_the_old_snapshot_or_the_new_one(
     puts, quick, path, filled, bucket, push, proxy, make_records, assert_holds, fill
@@ -164,7 +179,7 @@ def test_killed_anywhere_a_push_leaves_the_old_snapshot_or_the_new_one(
         return None
 
     proxy.fault = fault
-    assert process.wait() == -signal.SIGKILL
+    assert process.wait() == -signal.SIGKILL, f"the push had {count[0]} changes in all"
     proxy.fault = lambda method, path, number: None
     space = package.open(bucket.url)["hubert"]
     assert_holds(space, make_records(24, seed=0 if space.state.generation == 0 else 1))

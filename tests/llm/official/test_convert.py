@@ -53,7 +53,10 @@ SPELLINGS = {
 }
 
 
-@pytest.mark.parametrize("spelling", SPELLINGS)
+@pytest.mark.parametrize(
+    "spelling",
+    [pytest.param(name, marks=() if name in ("flat", "DDP") else pytest.mark.soak) for name in SPELLINGS],
+)
 def test_every_spelling_comes_back_bit_for_bit(state, base_folder, tmp_path, spelling):
     file, out = tmp_path / "checkpoint_best.pth", tmp_path / "converted"
     torch.save(SPELLINGS[spelling](with_the_dead(state)), file)
