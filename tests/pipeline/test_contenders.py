@@ -22,7 +22,7 @@ from emo.errors import CheckpointError, ConfigError, RightsError, ServiceDown
 from emo.labels import MER2023
 from emo.llm.tiny.tokenizer import train_tokenizer
 from emo.pipeline.contender_media import shown
-from emo.pipeline.contenders import question
+from emo.pipeline.contenders import question, run_digest
 from emo.pipeline.peers import peer
 from emo.testing import drawn_face, tone, write_clip
 from emo.views import ViewProblem
@@ -335,3 +335,16 @@ def test_a_peer_of_the_hub_is_fetched_at_its_commit_without_code_and_pickles(qwe
     assert weights == {"repo": "me/tiny", "commit": commit}
     assert "model.safetensors" in names
     assert not {"modeling_own.py", "pytorch_model.bin"} & set(names)
+
+
+def test_a_run_is_of_whom_is_asked_among_which_labels_and_what_is_shown():
+    class Known:
+        look, at_once = "video", 1
+
+        def __init__(self, weights="a"):
+            self.identity = {"weights": weights}
+
+    one = run_digest(Known(), ("happy", "sad"), 8)
+    assert one == run_digest(Known(), ("happy", "sad"), 8)
+    others = [run_digest(Known(), ("happy", "angry"), 8), run_digest(Known(), ("happy", "sad"), 1)]
+    assert len({one, *others, run_digest(Known("b"), ("happy", "sad"), 8)}) == 4
