@@ -27,29 +27,11 @@ TEMPLATE = (
 
 
 @pytest.fixture
-def model(tmp_path):
+def model(tmp_path, save_llama):
     """A folder with an untrained LLaMA that has a chat template."""
-    import torch
-    from transformers import LlamaConfig, LlamaForCausalLM
-
     tokenizer = train_tokenizer(["She frowns and looks away."], MER2023, vocabulary=400, positions=4096)
     tokenizer.chat_template = TEMPLATE
-    shape = LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=16,
-        intermediate_size=32,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        max_position_embeddings=4096,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-    )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        LlamaForCausalLM(shape).save_pretrained(tmp_path / "model")
-    tokenizer.save_pretrained(tmp_path / "model")
-    return tmp_path / "model"
+    return save_llama(tmp_path / "model", tokenizer, positions=4096)
 
 
 @pytest.fixture

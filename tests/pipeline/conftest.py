@@ -26,34 +26,15 @@ def folder(tmp_path):
 
 
 @pytest.fixture(scope="session")
-def tiny_llama(tmp_path_factory):
+def tiny_llama(tmp_path_factory, save_llama):
     """A folder with an untrained LLaMA of one layer and its tokenizer."""
-    import torch
-    from transformers import LlamaConfig, LlamaForCausalLM
-
     from emo.labels import MER2023
     from emo.llm.tiny.tokenizer import train_tokenizer
 
-    folder = tmp_path_factory.mktemp("llama")
     tokenizer = train_tokenizer(
         ["We saw the door. The face is still."], MER2023, vocabulary=400, positions=512
     )
-    shape = LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=16,
-        intermediate_size=32,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        max_position_embeddings=512,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-    )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        LlamaForCausalLM(shape).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
+    return save_llama(tmp_path_factory.mktemp("llama"), tokenizer, positions=512)
 
 
 @pytest.fixture(scope="session")
