@@ -1,6 +1,7 @@
 """The pseudo-label loop: a head labels what it is sure of, the LLaMA stage learns from it and labels again.
 
-    OUT/round-<n>/head, OUT/round-<n>/llm    what was trained in each round
+    OUT/round-<n>/head                       the head of a round
+    OUT/round-<n>/llm-<digest>               its LLaMA stage, named by all that it is learnt from
     OUT/pseudo.txt                           clips and labels on which both agree, for `emo train-llm --list`
     OUT/drops.jsonl                          every clip that was left out of a step, and why
     OUT/pseudo.json                          thresholds and counts of each round
@@ -13,11 +14,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from emo.cache import Space
+from emo.canonical import Json, sha256_json
 from emo.clip import Clip
 from emo.config.hardware import HardwareConfig
 from emo.config.heads import HeadConfig
@@ -26,10 +28,12 @@ from emo.errors import ConfigError, Interrupted
 from emo.heads.runs import run_head
 from emo.heads.splits import split_clips
 from emo.llm.examples import ClipTexts
+from emo.llm.recipe import config_to_json
 from emo.llm.training.events import StepDone, Stopped
 from emo.llm.training.record import RunRecord
 from emo.llm.training.runs import Manner, run_llm
 from emo.llm.training.stopping import Stop
+from emo.pipeline.ablation_runs import KEY_DIGITS
 from emo.pipeline.answers import Answer
 from emo.pipeline.demo_steps import OnEvent
 from emo.pipeline.pseudo_labels import (
@@ -247,15 +251,28 @@ class _Work:
         return self._asked(HeadSystem(run.trained))
 
     def llm(self, labels: Mapping[str, str], base: str, recipe: LlmConfig) -> _Labelled:
-        run = self.folder / LLM
+        clips = self._training(labels)
+        texts = [self._text(clip, labels.get(clip.clip_id)) for clip in clips]
+        run = self.folder / f"{LLM}-{self._digest(texts, recipe)}"
         if not RunRecord(run).is_finished:
-            self._train_llm(labels, base, recipe, run)
+            self._train_llm(clips, texts, base, recipe, run)
         device, dtype = self.hardware.device, self.hardware.dtype
         return self._asked(load_system(run, base=base, device=device, dtype=dtype))
 
-    def _train_llm(self, labels: Mapping[str, str], base: str, recipe: LlmConfig, run: Path) -> None:
-        clips = self._training(labels)
-        texts = [self._text(clip, labels.get(clip.clip_id)) for clip in clips]
+    def _digest(self, texts: Sequence[ClipTexts], recipe: LlmConfig) -> str:
+        """A name for what decides a LLaMA stage, but for its base, which the checkpoint itself remembers."""
+        decides: dict[str, Json] = {
+            "recipe": config_to_json(recipe),
+            "seed": self.config.seed,
+            "dtype": self.hardware.dtype,
+            "features": {name: space.spec.fingerprint for name, space in self.spaces.items()},
+            "texts": [asdict(text) | {"sets": sorted(text.sets)} for text in texts],
+        }
+        return sha256_json(decides)[:KEY_DIGITS]
+
+    def _train_llm(
+        self, clips: Sequence[Clip], texts: Sequence[ClipTexts], base: str, recipe: LlmConfig, run: Path
+    ) -> None:
         total, done = sum(stage.steps for stage in recipe.stages.values()), 0
         manner = Manner(stop=self.stop)
         for event in run_llm(

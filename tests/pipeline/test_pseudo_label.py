@@ -143,10 +143,17 @@ def test_two_rounds_give_a_list_that_train_llm_takes(study, tiny_llama, tmp_path
     assert last | set(labels) == {clip.clip_id for clip in hidden}
     assert not last & set(labels)
     assert all(drop["reason"] and drop["detail"] for drop in drops)
-    seen = json.loads((out / "round-1/llm/clips.json").read_text())
+    (run,) = (out / "round-1").glob("llm-*")
+    seen = json.loads((run / "clips.json").read_text())
     assert "c70" not in json.dumps(seen)  # a test clip
     again = CliRunner().invoke(command, ["-q", "pseudo-label", *where, *loop, "--json"])
     assert json.loads(again.stdout) == told  # kept LLaMA stages, the same labels
+    assert list((out / "round-1").glob("llm-*")) == [run]
+
+    (tmp_path / "pool.txt").write_text("".join(f"{clip.clip_id}\n" for clip in hidden[:6]))
+    other = CliRunner().invoke(command, ["-q", "pseudo-label", *where, *loop, "--rounds", "1", "--json"])
+    assert json.loads(other.stdout)["pool"] == 6
+    assert len(list((out / "round-1").glob("llm-*"))) == 2  # other labels, another LLaMA stage
 
     list_file = tmp_path / "list.txt"
     list_file.write_text("".join(f"{clip.clip_id} {clip.label}\n" for clip in hidden[:6]))
