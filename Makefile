@@ -33,7 +33,7 @@ tiny-encoders: $(STAMP)  ## train the shipped tiny preset again, about an hour o
 	$(BIN)/python -m emo.pipeline.tiny_encoders --out extractors/tiny
 
 lock:  ## compile constraints.in to constraints.txt (needs uv)
-	uv pip compile --python-version 3.11 --extra dev --extra asr --extra bench --extra dask --extra exchange --extra lowbit --extra opensmile --extra remote --extra services --extra tracking --extra viz --no-emit-index-url --no-annotate --no-header \
+	uv pip compile --python-version 3.11 --extra dev --extra app --extra asr --extra bench --extra dask --extra exchange --extra lowbit --extra opensmile --extra remote --extra services --extra tracking --extra viz --no-emit-index-url --no-annotate --no-header \
 		--strip-extras pyproject.toml -c constraints.in -o constraints.txt
 
 reference: $(STAMP)  ## docs/cli.md and the table of docs/encoders.md, from the program itself
