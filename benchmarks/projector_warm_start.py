@@ -8,8 +8,10 @@ order and dropout) projectors are aligned with the base's words on the training 
 of the `tiny` recipe is trained twice: from random projectors and from the aligned ones, all else equal. It is
 validated every few steps on validation speakers. The losses to reach are those that the run without the warm
 start has when it is validated: `reached` says after how many steps each run first has each of them, null for
-never. Test clips are scored by the projectors alone, as a label scorer. What is rendered, extracted and made
-under DIR already is kept. Prints one JSON object with raw rows; `--merge FILE...` makes one of several.
+never. `means` has, for every validated step, the mean loss of both over seeds, how much lower the warm one is
+with a 95 % interval (Student's t, seeds paired), and after how many steps the warm mean is as low. Test clips
+are scored by the projectors alone, as a label scorer. What is rendered, extracted and made under DIR already
+is kept. Prints one JSON object with raw rows; `--merge FILE...` makes one of several.
 """
 
 from __future__ import annotations
@@ -25,6 +27,9 @@ from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from scipy import stats
 
 from emo.cache import Space
 from emo.clip import Clip
@@ -76,13 +81,45 @@ def measure(
         "stage_steps": steps,
         "validated_every": every,
         "rows": rows,
+        "means": means(rows),
     }
 
 
 def merged(files: Sequence[Path]) -> dict[str, Any]:
     """The rows of several measurements of one kind under the facts of the first."""
     found = [json.loads(file.read_text(encoding="utf-8")) for file in files]
-    return {**found[0], "rows": [row for one in found for row in one["rows"]]}
+    rows = [row for one in found for row in one["rows"]]
+    return {**found[0], "rows": rows, "means": means(rows)}
+
+
+def means(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Both mean losses by validated step, the paired difference, and when the warm mean is as low."""
+    cold, warm = (
+        np.array([[each["loss"] for each in row["curves"][name]] for row in rows])
+        for name in ("cold", "warm")
+    )
+    steps = [each["step"] for each in rows[0]["curves"]["cold"]]
+    lower = cold - warm
+    half = (
+        stats.sem(lower, axis=0) * stats.t.ppf(0.975, len(rows) - 1)
+        if len(rows) > 1
+        else np.full(len(steps), np.nan)
+    )
+    curve = list(zip(steps, warm.mean(axis=0).tolist(), [None] * len(steps), strict=True))
+    return [
+        {
+            "step": step,
+            "cold": round(float(cold[:, at].mean()), 4),
+            "warm": round(float(warm[:, at].mean()), 4),
+            "lower_by": round(float(lower[:, at].mean()), 4),
+            "ci": None
+            if np.isnan(half[at])
+            else [round(float(lower[:, at].mean() + side * half[at]), 4) for side in (-1, 1)],
+            "seeds_lower": int((lower[:, at] > 0).sum()),
+            "warm_reaches_it_after": _first(curve, float(cold[:, at].mean())),
+        }
+        for at, step in enumerate(steps)
+    ]
 
 
 def _row(
@@ -160,6 +197,12 @@ def lines(result: dict[str, Any]) -> str:
             f"{'never' if each['warm'] is None else each['warm']}"
             for each in row["reached"]
         ]
+    for each in result["means"]:
+        said.append(
+            f"mean of {len(result['rows'])} seeds, step {each['step']}: {each['cold']:.3f}, "
+            f"warm {each['warm']:.3f}, lower by {each['lower_by']:.4f} {each['ci']} "
+            f"(in {each['seeds_lower']}), as low after {each['warm_reaches_it_after']} steps"
+        )
     return "\n".join(said)
 
 
