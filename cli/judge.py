@@ -58,8 +58,9 @@ def judge(
     """Score the descriptions in ANSWERS against true ones, 1 to 10, as for EMER.
 
     The judge sees two texts and no more. To a server on another machine they go only where the data's owner
-    allows it: by --rights, by the `dataset` of the rows, or by the .rights.json beside a table. Replies are remembered in OUT/judge.jsonl: the same command goes
-    on where it stopped. `emo report OUT --board emer` puts the scores beside published ones.
+    allows it: by --rights, by the `dataset` of the rows, or by the .rights.json beside a table. Replies are
+    remembered in OUT/judge.jsonl: the same command goes on where it stopped. `emo report OUT --board emer`
+    puts the scores beside published ones.
 
     \b
     emo judge a.jsonl --truth emer.csv --url http://127.0.0.1:8000/v1 --model qwen --out judged

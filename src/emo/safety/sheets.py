@@ -42,7 +42,7 @@ def unpack(file: str, folder: str) -> None:
 
 
 def known_sheet(path: Path) -> list[list[str]]:
-    """As `read_sheet`, in this process: for bytes whose digest is known, so that nothing in them is hostile."""
+    """As `read_sheet`, in this process: for bytes of a known digest, in which nothing is hostile."""
     try:
         with zipfile.ZipFile(path) as archive:
             texts = _texts(archive, path.name)
