@@ -47,6 +47,7 @@ def list_command(name: str | None, as_json: bool) -> None:
                 "clips": known.clips if known else None,
                 "labels": known.labels if known else "",
                 "rights": known.rights.to_json() if known else None,
+                "licence_source": known.licence_source if known else "",
             }
         )
     if as_json:
@@ -70,8 +71,11 @@ def _all_of(row: dict[str, object]) -> list[str]:
     lines += [f"  --option {name}={'|'.join(values)}" for name, values in options.items()]
     if isinstance(rights, dict):
         lines += [
-            f"  {key}: {value if value is not None else 'nobody said'}" for key, value in rights.items()
+            f"  {key}: {value if value is not None else 'nobody said: ask the owner'}"
+            for key, value in rights.items()
         ]
+    if row["licence_source"]:
+        lines.append(f"  the licence as far as it was read: {row['licence_source']}")
     return lines
 
 

@@ -4,8 +4,10 @@ Answers are random, with invalid ones, one class, nothing said, constants. docs/
 test is for which metric.
 """
 
+import re
 from decimal import Decimal, getcontext
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -379,3 +381,12 @@ def test_calibration_error_is_the_gap_of_bins_that_hold_their_upper_edge(rows, b
     expected = close(gaps / len(rows))
     assert expected_calibration_error(values, truth, ("a", "b"), bins) == expected
     assert calibration_scores(values, truth, ("a", "b"), bins=bins).ece.point == expected
+
+
+def test_the_page_names_a_test_that_is_there_for_each_metric():
+    page = (Path(__file__).parents[2] / "docs/evaluation.md").read_text(encoding="utf-8")
+    named = re.findall(r"`(test_\w+\.py)(?:::(test_\w+))?`", page)
+    assert len(named) >= 15
+    for file, test in named:
+        held = (Path(__file__).parent / file).read_text(encoding="utf-8")
+        assert not test or f"def {test}(" in held, test
