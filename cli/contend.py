@@ -5,7 +5,7 @@ Their answers go to a file and are scored as any file of answers is.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,9 +36,11 @@ _OPTIONS = (
     ),
     click.option("--url", default="", help="Of service:MODEL, such as http://127.0.0.1:8000/v1."),
     click.option("--key-env", default=DEFAULTS.key_env, show_default=True, help="Variable with its key."),
-    click.option("--rights", help="The clips' data set, by name or JSON file: may it be sent?"),
     click.option(
-        "--send-media-to", default="", metavar="HOST", help="Let pictures go to this other machine."
+        "--rights", metavar="NAME|FILE", help="Whose data the clips are.  [default: what the manifest says]"
+    ),
+    click.option(
+        "--send-media-to", default="", metavar="HOST", help="Let pictures or sound go to this other machine."
     ),
     click.option(
         "--most-requests", type=click.IntRange(min=0), default=0, help="Budget, earlier runs included."
@@ -90,6 +92,7 @@ def ask_contender(
     speaker: Voice,
     system: str,
     clips: list[Clip],
+    manifest: str,
     cache: str,
     loading: dict[str, Any],
     asking: dict[str, Any],
@@ -108,7 +111,7 @@ def ask_contender(
             f"{system} is asked clip by clip. Give --out FOLDER to keep its answers as they come."
         )
     folder = Path(out)
-    contender = _contender(system, cache, loading, asking, folder)
+    contender = _contender(system, loading, asking, _rights(asking["rights"], manifest, clips, cache), folder)
     labels = loading["labels"] or label_set("", clips)
     invalid = 0
     with AnswerFile(folder / ANSWERS) as file, speaker.meter(system) as meter:
@@ -119,7 +122,7 @@ def ask_contender(
 
 
 def _contender(
-    system: str, cache: str, loading: dict[str, Any], asking: dict[str, Any], folder: Path
+    system: str, loading: dict[str, Any], asking: dict[str, Any], rights: Sequence[DataRights], folder: Path
 ) -> Contender:
     if system.startswith(PEER):
         from emo.pipeline.peers import peer
@@ -147,16 +150,17 @@ def _contender(
         model,
         asking["url"],
         service,
-        _rights(asking["rights"], cache),
+        rights,
         folder,
         look=asking["look"] or "video",
     )
 
 
-def _rights(named: str | None, cache: str) -> list[DataRights]:
-    """What the user declares of the clips, and what the cache knows of the data whose features it holds."""
+def _rights(named: str | None, manifest: str, clips: list[Clip], cache: str) -> list[DataRights]:
+    """What the user declares of the clips, else the manifest; and what the cache knows of the data whose
+    features it holds."""
     from emo.cache import open_cache
-    from emo.corpora.declared import load_rights
+    from emo.corpora.declared import declared_rights, load_rights
 
-    declared = [load_rights(named)] if named else []
+    declared = [load_rights(named)] if named else declared_rights(Path(manifest), clips)
     return [*declared, *(open_cache(cache).data if Path(cache).exists() else ())]

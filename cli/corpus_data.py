@@ -47,6 +47,7 @@ def list_command(name: str | None, as_json: bool) -> None:
                 "clips": known.clips if known else None,
                 "labels": known.labels if known else "",
                 "rights": known.rights.to_json() if known else None,
+                "licence_source": known.licence_source if known else "",
             }
         )
     if as_json:
@@ -70,8 +71,11 @@ def _all_of(row: dict[str, object]) -> list[str]:
     lines += [f"  --option {name}={'|'.join(values)}" for name, values in options.items()]
     if isinstance(rights, dict):
         lines += [
-            f"  {key}: {value if value is not None else 'nobody said'}" for key, value in rights.items()
+            f"  {key}: {value if value is not None else 'nobody said: ask the owner'}"
+            for key, value in rights.items()
         ]
+    if row["licence_source"]:
+        lines.append(f"  the licence as far as it was read: {row['licence_source']}")
     return lines
 
 
@@ -121,6 +125,7 @@ def read_command(
     from emo.corpora.datasets.writing import read_dataset, write_dataset
     from emo.corpora.declared import load_rights
 
+    odd: list[str] = []
     rows, allowed = read_dataset(
         name,
         folder,
@@ -128,13 +133,17 @@ def read_command(
         encoding=encoding,
         columns=_pairs("--column", columns),
         rights=load_rights(rights) if rights else None,
+        pass_over=odd.append,
     )
     written = write_dataset(rows, out, allowed, keep_missing=keep_missing)
     speaker = voice(ctx)
     for row in written.missing[:MISSING_SHOWN]:
         speaker.note(f"not there: {row.clip.clip_id}  {row.clip.path}")
+    if odd:
+        some = ", ".join(sorted(odd)[:MISSING_SHOWN]) + (", ..." if len(odd) > MISSING_SHOWN else "")
+        speaker.note(f"{len(odd)} media files passed over, their names are none of {name}: {some}")
     if as_json:
-        print_json({"dataset": name, **written.to_json()})
+        print_json({"dataset": name, **written.to_json(), "passed_over": len(odd)})
     else:
         click.echo("\n".join(_told(name, written, keep_missing)))
     if written.missing and not keep_missing:

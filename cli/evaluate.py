@@ -86,7 +86,7 @@ def evaluate(
             raise ConfigError("--recipe and --abstain-below are of our own models. Leave them out.")
         if is_contender(model):
             asked = of_split(manifest, clips_in(Path(manifest))[0], split or "test")
-            answers = ask_contender(voice(ctx), model, asked, cache, loading, asking, out)
+            answers = ask_contender(voice(ctx), model, asked, manifest, cache, loading, asking, out)
         else:
             answers = Path(model.removeprefix(PREDICTIONS))
         _score_predictions(ctx, answers, manifest, split, group, group_file, out, seed, as_json)

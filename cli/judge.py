@@ -14,7 +14,9 @@ from emo.cli.console import SCHEMA_VERSION, print_json, voice
 from emo.cli.study_options import json_option
 
 if TYPE_CHECKING:
+    from emo.evaluation.answers_table import Table
     from emo.evaluation.judge import Complete
+    from emo.rights import DataRights
     from emo.services import ChatService
 
 FILE = click.Path(dir_okay=False, path_type=Path)
@@ -28,6 +30,7 @@ FILE_NAME, MEMORY_NAME = "scores.json", "judge.jsonl"
 @click.option("--url", required=True, help="Address of the server, such as http://127.0.0.1:8000/v1.")
 @click.option("--model", required=True, help="The model that judges; recorded with every score.")
 @click.option("--key-env", default="OPENAI_API_KEY", show_default=True, help="Variable with the key.")
+@click.option("--rights", metavar="NAME|FILE", help="Whose data it is: may its words go to another machine?")
 @click.option("--truth-column", help="Column of the true description.  [default: reason, english, ...]")
 @click.option("--column", help="Column of the description.  [default: text, reason]")
 @click.option("--cluster", help="Column of the truth that is resampled.  [default: speaker, or dialogue]")
@@ -43,6 +46,7 @@ def judge(
     url: str,
     model: str,
     key_env: str,
+    rights: str | None,
     truth_column: str | None,
     column: str | None,
     cluster: str | None,
@@ -53,16 +57,22 @@ def judge(
 ) -> None:
     """Score the descriptions in ANSWERS against true ones, 1 to 10, as for EMER.
 
-    The judge sees two texts and no more. Replies are remembered in OUT/judge.jsonl: the same command goes
-    on where it stopped. `emo report OUT --board emer` puts the scores beside published ones.
+    The judge sees two texts and no more. To a server on another machine they go only where the data's owner
+    allows it: by --rights, by the `dataset` of the rows, or by the .rights.json beside a table. Replies are
+    remembered in OUT/judge.jsonl: the same command goes on where it stopped. `emo report OUT --board emer`
+    puts the scores beside published ones.
 
     \b
     emo judge a.jsonl --truth emer.csv --url http://127.0.0.1:8000/v1 --model qwen --out judged
     """
+    from emo.evaluation.answers_table import read_table
     from emo.evaluation.judge import Judge
     from emo.evaluation.judged import judge_file
+    from emo.merr.sending import check_sending, host_of
     from emo.services import ChatService
 
+    tables = [read_table(table, encoding=encoding) for table in (truth, answers)]
+    check_sending(host_of(url), _rights(rights, tables), media=False, send_media_to="")
     service = ChatService(base_url=url, model=model, key_env=key_env)
     asked = Judge(complete=_complete(service), model=model, memory=out / MEMORY_NAME)
     found = judge_file(
@@ -87,6 +97,21 @@ def judge(
         click.echo(f"  {each.metric:<18} {each}")
     for note in found.notes:
         voice(ctx).note(f"note: {note}")
+
+
+def _rights(named: str | None, tables: Sequence[Table]) -> list[DataRights]:
+    """What is declared of the clips that the texts are about; what nobody declared is not allowed."""
+    from emo.corpora.declared import load_rights, rights_of
+    from emo.evaluation.answers_table import text_of
+    from emo.rights import UNDECLARED, united
+
+    if named:
+        return [load_rights(named)]
+    found = [
+        rights_of(table.path, (name for row in table.rows.values() if (name := text_of(row.get("dataset")))))
+        for table in tables
+    ]
+    return list(united(*found)) or [UNDECLARED]
 
 
 def _complete(service: ChatService) -> Complete:

@@ -26,7 +26,8 @@ LABELS_SHOWN = 6
 class DataSet:
     """A data set as its owners and papers describe it; `clips` 0 is as many as one likes.
 
-    `key` is its name in commands and manifests. What it allows is None where nobody said.
+    `key` is its name in commands and manifests. What it allows is None where nobody said; `licence_source` is
+    where we read of the licence, or what we read that names none.
     """
 
     key: str
@@ -37,6 +38,7 @@ class DataSet:
     language: str
     licence: str
     source: str
+    licence_source: str = ""
     eula_url: str = ""
     may_share_features: bool | None = None
     may_send_to_cloud: bool | None = None

@@ -110,7 +110,7 @@ def _checked(
 
 def _bins(confidence: Floats, bins: int) -> NDArray[np.int64]:
     """The bin of each confidence; a bin holds its upper edge, the first one 0 as well."""
-    return np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
+    return np.searchsorted(np.arange(1, bins) / bins, confidence, side="left").astype(np.int64)
 
 
 def _summed_gaps(sums: Floats) -> Floats:

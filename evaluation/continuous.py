@@ -15,25 +15,27 @@ from emo.errors import ConfigError
 from emo.evaluation.intervals import Floats
 from emo.evaluation.summed import Summed, mean_of, share
 
+ROUNDING = 1e-13  # of a mean square: what is left of a variance that is none
 UNREAD = "an answer without a number counts as 0, the neutral value, and into the invalid rate."
 
 
 def concordance(truth: ArrayLike, predicted: ArrayLike) -> float:
     """Concordance correlation 2 cov / (var + var + (mean - mean)^2), population moments (Lin 1989).
 
-    0 where both are constant; ConfigError where lengths differ or a number is not finite.
+    0 where one of the two is constant; ConfigError where lengths differ or a number is not finite.
     """
     x, y = finite_pair(truth, predicted)
-    spread = x.var() + y.var() + (x.mean() - y.mean()) ** 2
-    return float(2 * ((x - x.mean()) * (y - y.mean())).mean() / spread) if spread > 0 else 0.0
+    a, b = _centred(x), _centred(y)
+    spread = (a * a).mean() + (b * b).mean() + (x - y).mean() ** 2
+    return float(2 * (a * b).mean() / spread) if spread > 0 else 0.0
 
 
 def pearson(truth: ArrayLike, predicted: ArrayLike) -> float:
     """Pearson's correlation, -1 to 1; 0 where one of the two is constant. ConfigError as `concordance`."""
     x, y = finite_pair(truth, predicted)
-    x, y = x - x.mean(), y - y.mean()
-    spread = np.linalg.norm(x) * np.linalg.norm(y)
-    return float(np.clip(x @ y / spread, -1, 1)) if spread > 0 else 0.0
+    a, b = _centred(x), _centred(y)
+    spread = np.linalg.norm(a) * np.linalg.norm(b)
+    return float(np.clip(a @ b / spread, -1, 1)) if spread > 0 else 0.0
 
 
 def regression(truth: Sequence[float], predicted: Sequence[float | None]) -> Summed:
@@ -65,7 +67,7 @@ def moments(x: Floats, y: Floats) -> Floats:
 def correlation(sums: Floats) -> Floats:
     """Pearson's correlation of sums of `moments`, (..., 8) -> (...)."""
     _, _, xx, yy, xy = _central(sums)
-    return share(xy, np.sqrt(np.maximum(xx * yy, 0)))
+    return np.clip(share(xy, np.sqrt(xx * yy)), -1, 1)
 
 
 def filled(predicted: Sequence[float | None]) -> Floats:
@@ -89,17 +91,27 @@ def finite_pair(truth: ArrayLike, predicted: ArrayLike) -> tuple[Floats, Floats]
     return x, y
 
 
+def _centred(values: Floats) -> Floats:
+    """Distances from the mean; zeros where all values are the same, whose mean may be another number by a
+    rounding. The second step takes away what a large mean lost."""
+    if np.ptp(values) == 0:
+        return np.zeros_like(values)
+    near = values - values.mean()
+    return np.asarray(near - near.mean())
+
+
 def _central(sums: Floats) -> tuple[Floats, Floats, Floats, Floats, Floats]:
-    """Means of both, their variances and their covariance."""
+    """Means of both, their variances and their covariance; what is constant but for rounding varies not."""
     n = sums[..., 7]
     mean_x, mean_y = sums[..., 0] / n, sums[..., 1] / n
-    return (
-        mean_x,
-        mean_y,
-        sums[..., 2] / n - mean_x**2,
-        sums[..., 3] / n - mean_y**2,
-        sums[..., 4] / n - mean_x * mean_y,
-    )
+    xx, yy = (_variance(sums[..., place] / n, mean) for place, mean in ((2, mean_x), (3, mean_y)))
+    xy = np.where((xx > 0) & (yy > 0), sums[..., 4] / n - mean_x * mean_y, 0.0)
+    return mean_x, mean_y, xx, yy, xy
+
+
+def _variance(square: Floats, mean: Floats) -> Floats:
+    spread = square - mean**2
+    return np.where(spread > ROUNDING * square, spread, 0.0)
 
 
 def _ccc(sums: Floats) -> Floats:

@@ -108,14 +108,27 @@ def gathered(
 
 
 def write_submission(path: Path, submission: Submission) -> Path:
-    """Write the file; ConfigError where its name has not the ending that the track wants."""
+    """Write the file, once it reads back as `submission`.
+
+    ConfigError, with `path` as it was, where its name has not the ending that the track wants, or where an
+    answer cannot be told in the track's format.
+    """
     track = track_named(submission.track)
     if not path.name.endswith(track.suffix):
         raise ConfigError(f"{path}: {submission.track} takes a file that ends in {track.suffix}.")
     path.parent.mkdir(parents=True, exist_ok=True)
-    data = _npz(submission) if track.suffix.endswith(".npz") else _csv(submission, track)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(data)
+    partial = path.with_name(f"{path.stem}.partial{path.suffix}")
+    try:
+        partial.write_bytes(_npz(submission) if track.suffix.endswith(".npz") else _csv(submission, track))
+        same = read_submission(submission.track, partial) == submission
+    except (ConfigError, UnicodeEncodeError):
+        same = False
+    if not same:
+        partial.unlink(missing_ok=True)
+        raise ConfigError(
+            f"{path} would not read back as what was answered and is not written: a word has a quote, a "
+            "comma or a bracket, or a text characters that the format cannot hold."
+        )
     partial.replace(path)
     return path
 

@@ -12,20 +12,17 @@ import hashlib
 import io
 import os
 import urllib.request
-import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
-from xml.etree import ElementTree
 
 from emo.errors import ConfigError, MissingDependency
+from emo.safety.sheets import known_sheet
 
 SERVER = "https://raw.githubusercontent.com/zeroQiaoba/MERTools"
 LARGEST = 4 << 20  # bytes; the largest file has 110 kB
 TIMEOUT_S = 60.0
-SHEET, STRINGS = "xl/worksheets/sheet1.xml", "xl/sharedStrings.xml"
-NS = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
 WHEELS = 5
 
 _SHARED = {
@@ -139,7 +136,7 @@ def read_forms(folder: Path) -> list[tuple[str, tuple[str, ...]]]:
 
 def read_synonyms(folder: Path) -> list[tuple[str, tuple[str, ...]]]:
     """Words of the wheels with the synonyms that one of the eight runs gave them, run by run."""
-    rows = _sheet(folder / "synonym.xlsx")
+    rows = known_sheet(folder / "synonym.xlsx")
     pairs = range(0, len(rows[0]), 2)
     return [
         (row[left].strip().lower(), tuple(_words(row[left + 1])))
@@ -153,7 +150,7 @@ def read_wheel(folder: Path, wheel: int) -> list[tuple[str, str, str]]:
     """Rows (level 1, level 2, level 3) of wheel 1 to 5, lower case; blanks repeat the cell above."""
     filled: list[tuple[str, str, str]] = []
     above = ("", "", "")
-    for row in _sheet(folder / f"wheel{wheel}.xlsx")[1:]:
+    for row in known_sheet(folder / f"wheel{wheel}.xlsx")[1:]:
         cells = [cell.strip().lower() for cell in row[:3]]
         above = (cells[0] or above[0], cells[1] or above[1], cells[2] or above[2])
         filled.append(above)
@@ -190,35 +187,3 @@ def _download(address: str) -> bytes:
         raise ConfigError(
             f"{address} could not be fetched: {error}. Try again, or use --wheel-data."
         ) from error
-
-
-def _sheet(path: Path) -> list[list[str]]:
-    """Cells of the first sheet as text. The bytes were checked by digest, so nothing in them is hostile."""
-    with zipfile.ZipFile(path) as archive:
-        strings = [
-            "".join(node.text or "" for node in item.iter(NS + "t"))
-            for item in _xml(archive.read(STRINGS)).iter(NS + "si")
-        ]
-        sheet = _xml(archive.read(SHEET))
-    rows: list[dict[int, str]] = []
-    for row in sheet.iter(NS + "row"):
-        cells = {}
-        for cell in row.iter(NS + "c"):
-            value = cell.find(NS + "v")
-            if value is not None and value.text is not None:
-                cells[_column(cell.get("r", ""))] = strings[int(value.text)]
-        rows.append(cells)
-    width = max((max(cells, default=-1) for cells in rows), default=-1) + 1
-    return [[cells.get(column, "") for column in range(width)] for cells in rows]
-
-
-def _xml(data: bytes) -> ElementTree.Element:
-    return ElementTree.fromstring(data)  # noqa: S314 - bytes of a pinned digest
-
-
-def _column(reference: str) -> int:
-    """0 for A1, 1 for B1, ..., 26 for AA1."""
-    number = 0
-    for letter in reference.rstrip("0123456789"):
-        number = 26 * number + ord(letter) - ord("A") + 1
-    return number - 1

@@ -1,7 +1,7 @@
 """Opening a media file safely: what may be opened, what its header claims, what libav complains of.
 
-Only regular files by their absolute path, or bytes; only whitelisted containers, no protocol but `file`: a
-playlist renamed to .mp4 reaches no other file and no network. Decodes nothing.
+Only regular files by their absolute path, frames in a folder, or bytes; only whitelisted containers, no
+protocol but `file`: a playlist renamed to .mp4 reaches no other file and no network. Decodes nothing.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING
 from emo.clip import Clip, Region
 from emo.config.extract import MediaLimits
 from emo.errors import MediaError
+from emo.extractors.frame_folder import film_of
+from emo.frames import frames_in
 
 if TYPE_CHECKING:
     from av.audio.stream import AudioStream
@@ -95,16 +97,19 @@ def stream_length(stream: Stream) -> float | None:
 
 @contextmanager
 def open_media(clip: Clip, limits: MediaLimits, data: bytes | None = None) -> Iterator[Media]:
-    """The clip's file, or `data` in its place, opened and checked against `limits`, at or before its start.
+    """The clip's file, the film of its folder of frames, or `data` in its place: opened and checked against
+    `limits`, at or before its start.
 
     Raises MediaError: failed:unreadable, failed:too_large, failed:too_long, failed:outside_root.
     """
     from av.error import FFmpegError
 
     if data is None:
-        for path in (clip.path, clip.au_path):
+        folder = clip.path.is_dir()
+        for path in (*(frames_in(clip.path) if folder else [clip.path]), clip.au_path):
             if path is not None:
                 check_place(path, limits)
+        data = film_of(clip.path, limits) if folder else None
     _check_size(clip.path.name, clip.path.stat().st_size if data is None else len(data), limits)
     try:
         container = _opened(clip, data)

@@ -39,6 +39,11 @@ def check_sending(host: str, rights: Sequence[DataRights], *, media: bool, send_
     forbidding = [each for each in rights if not each.may_send_to_cloud]
     if forbidding:
         names = ", ".join(f"{each.name} ({each.licence})" for each in forbidding)
-        raise RightsError(f"{names}: may not be sent to {host}. Use a server on this machine.")
+        raise RightsError(
+            f"{names}: may not be sent to {host} as far as is known here. Use a server on this machine; what "
+            "the owner allows is said with --rights NAME|FILE."
+        )
     if media and send_media_to != host:
-        raise ConfigError(f"pictures of people would go to {host}. If you may, add --send-media-to {host}.")
+        raise ConfigError(
+            f"pictures or the sound of people would go to {host}. If you may, add --send-media-to {host}."
+        )

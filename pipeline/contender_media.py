@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import io
+import wave
 from dataclasses import dataclass
 from typing import Literal
 
@@ -43,6 +44,18 @@ class Shown:
             picture.save(stream, "JPEG", quality=JPEG_QUALITY)
             found.append(base64.b64encode(stream.getvalue()).decode())
         return found
+
+    def wav(self) -> str:
+        """The sound as base64 of a WAV file of 16 bits; "" where there is none."""
+        if self.sound is None:
+            return ""
+        stream = io.BytesIO()
+        with wave.open(stream, "wb") as file:
+            file.setnchannels(1)
+            file.setsampwidth(2)
+            file.setframerate(RATE)
+            file.writeframes((np.clip(self.sound, -1, 1) * 32767).round().astype("<i2").tobytes())
+        return base64.b64encode(stream.getvalue()).decode()
 
 
 def shown(clip: Clip, look: Look, frames: int) -> Shown | ViewProblem:

@@ -48,6 +48,7 @@ def _read(tree: Tree, options: Mapping[str, str]) -> Iterator[Row]:
     media = tree.media(folder)
     for name, parts in sorted(found.items()):
         if parts is None or parts[2] not in SENTENCES or parts[3] not in EMOTIONS:
+            tree.pass_over(name)
             continue
         actor, sentence, emotion, level = parts.groups()
         clip = Clip(

@@ -1,15 +1,16 @@
 """DFEW: faces in films, seven emotions, ten votes a clip, five official folds.
 
 Layout: `EmoLabel_DataSplit/{train,test}(single-labeled)/set_<fold>.csv` (video_name, label 1 to 7), films in
-`Clip/original/<n>.mp4`, and `annotation.xlsx` with ten votes a clip (order, 1happy ... 7fear), wherever it
-lies below. The votes become the column `votes`, for soft labels. There is no validation split: the official
-code takes the test fold for it, emo does not. Source: arXiv:2008.05924; MAE-DFER, preprocess/dfew.py at
-commit 80b651d.
+`Clip/original/<n>.mp4` or, where there is none, frames in `Clip/jpg_256/<00000>/`, and `annotation.xlsx` with
+ten votes a clip (order, 1happy ... 7fear), wherever it lies below. The votes become the column `votes`, for
+soft labels. There is no validation split: the official code takes the test fold for it, emo does not. Source:
+arXiv:2008.05924; MAE-DFER, preprocess/dfew.py at commit 80b651d.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 from emo.canonical import Json
 from emo.clip import Clip
@@ -19,13 +20,13 @@ from emo.labels import DFEW
 from emo.safety.sheets import read_sheet
 
 SPLITS = "EmoLabel_DataSplit"
-FILMS = "Clip/original"
+FILMS, FRAMES = "Clip/original", "Clip/jpg_256"
 VOTES = "annotation.xlsx"
 
 
 def _read(tree: Tree, options: Mapping[str, str]) -> Iterator[Row]:
     tree.folder(SPLITS)
-    media = tree.media(FILMS)
+    media = _media(tree)
     votes = _votes(tree)
     mistakes = Mistakes()
     for split in ("train", "test"):
@@ -37,12 +38,18 @@ def _read(tree: Tree, options: Mapping[str, str]) -> Iterator[Row]:
             name = row["video_name"]
             clip = Clip(
                 clip_id=name,
-                path=media.get(name, tree.root / FILMS / f"{name}.mp4"),
+                path=media.get(name.lstrip("0"), tree.root / FILMS / f"{name}.mp4"),
                 label=DFEW[int(row["label"]) - 1],
                 split=split,
             )
             yield Row(clip=clip, more={"votes": votes[name]} if name in votes else {})
     mistakes.refuse()
+
+
+def _media(tree: Tree) -> dict[str, Path]:
+    """Films by the number of their clip, or folders of frames where there is no film."""
+    found = tree.media(FILMS) or tree.frames(FRAMES)
+    return {name.lstrip("0"): path for name, path in found.items()}
 
 
 def _votes(tree: Tree) -> dict[str, dict[str, Json]]:
@@ -71,7 +78,7 @@ def _plain(cell: str) -> str:
 
 
 READER = Reader(
-    layout="EmoLabel_DataSplit/*(single-labeled)/set_<fold>.csv, Clip/original/<n>.mp4, annotation.xlsx",
+    layout="EmoLabel_DataSplit/*/set_<fold>.csv, Clip/{original/<n>.mp4,jpg_256/<00000>/}, annotation.xlsx",
     read=_read,
     options={"fold": ("1", "2", "3", "4", "5")},
 )

@@ -1,8 +1,8 @@
 """MAFW: faces in films and series, eleven emotions, five official folds.
 
 Layout: `split/single/no_caption/set_<fold>/{train,test}.txt`, lines `name.mp4 label` and maybe a caption
-behind, and the films anywhere below `data/`. There is no validation split. Source: arXiv:2208.00847;
-MAE-DFER, preprocess/mafw.py at commit 80b651d.
+behind, and the films anywhere below `data/`, or, where there is none, frames in `data/frames/<id>/`. There is
+no validation split. Source: arXiv:2208.00847; MAE-DFER, preprocess/mafw.py at commit 80b651d.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ EMOTIONS = (
 
 
 def _read(tree: Tree, options: Mapping[str, str]) -> Iterator[Row]:
-    media = tree.media("data")
+    media = tree.media("data") or tree.frames("data/frames")
     mistakes = Mistakes()
     for split in ("train", "test"):
         path = tree.file(f"split/single/no_caption/set_{options['fold']}/{split}.txt")
@@ -46,7 +46,7 @@ def _read(tree: Tree, options: Mapping[str, str]) -> Iterator[Row]:
 
 
 READER = Reader(
-    layout="split/single/no_caption/set_<fold>/{train,test}.txt, films below data/",
+    layout="split/single/no_caption/set_<fold>/{train,test}.txt, films below data/ or data/frames/<id>/*.jpg",
     read=_read,
     options={"fold": ("1", "2", "3", "4", "5")},
 )

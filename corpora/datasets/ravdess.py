@@ -28,7 +28,10 @@ NAME = re.compile(
 
 def _read(tree: Tree, options: Mapping[str, str]) -> Iterator[Row]:
     wanted = f"{MODALITIES[options['modality']]}-{CHANNELS[options['channel']]}-"
-    named = {name: path for name, path in tree.media("").items() if NAME.fullmatch(name)}
+    found = tree.media("")
+    named = {name: path for name, path in found.items() if NAME.fullmatch(name)}
+    for odd in found.keys() - named.keys():
+        tree.pass_over(odd)
     if not any(name.startswith(wanted) for name in named):
         others = sorted({name[:5] for name in named})
         lacks = (

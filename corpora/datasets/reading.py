@@ -18,6 +18,7 @@ from emo.canonical import Json
 from emo.clip import Clip
 from emo.corpora.manifest import MEDIA_SUFFIXES, VIDEO_SUFFIXES
 from emo.errors import ConfigError
+from emo.frames import frames_in
 
 Cells: TypeAlias = Mapping[str, str]
 MISTAKES_SHOWN = 20
@@ -54,11 +55,16 @@ class Reader:
         return {name: given.get(name, values[0]) for name, values in self.options.items()}
 
 
+def _nobody_listens(name: str) -> None:
+    """For readings that count nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Tree:
     """The folder of a data set. `title` and `source` are for messages: its name, and where to get it.
 
-    `columns` says where columns of the manifest come from, for tables of one's own.
+    `columns` says where columns of the manifest come from, for tables of one's own. `pass_over` is told the
+    name of each media file that a reader which goes by names can make nothing of.
     """
 
     root: Path
@@ -66,6 +72,7 @@ class Tree:
     source: str
     encoding: str = "utf-8"
     columns: Mapping[str, str] = field(default_factory=dict)
+    pass_over: Callable[[str], None] = _nobody_listens
 
     def has(self, name: str) -> bool:
         """Whether there is such a file or folder."""
@@ -154,6 +161,11 @@ class Tree:
                     if before is None or (_is_sound(before.suffix) and not _is_sound(suffix)):
                         found[stem] = Path(place, file)
         return found
+
+    def frames(self, name: str) -> dict[str, Path]:
+        """Folders of numbered JPEGs below this folder, by their own names."""
+        places = (Path(place) for place, _, _ in os.walk(self.root / name))
+        return {place.name: place for place in sorted(places) if frames_in(place)}
 
 
 class Mistakes:

@@ -10,7 +10,7 @@ import csv
 import io
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from emo.corpora.datasets.reading import MISTAKES_SHOWN, Row, Tree
 from emo.corpora.declared import known_rights, write_rights
 from emo.corpora.manifest import COLUMNS, manifest_row, read_manifest
 from emo.errors import ConfigError
+from emo.frames import frames_in
 from emo.rights import DataRights
 
 POINTER = b"version https://git-lfs.github.com/"  # what stands for a file where Git LFS did not fetch it
@@ -65,11 +66,13 @@ def read_dataset(
     encoding: str = "utf-8",
     columns: Mapping[str, str] | None = None,
     rights: DataRights | None = None,
+    pass_over: Callable[[str], None] | None = None,
 ) -> tuple[list[Row], DataRights | None]:
     """Rows of the data set `name` in `folder`, and what its owner allows.
 
-    `columns` maps columns of one's own table. `rights` goes before the catalogue. ConfigError for an unknown
-    name or option, for files that are missing or wrong, and for ids that repeat.
+    `columns` maps columns of one's own table. `rights` goes before the catalogue.
+    `pass_over` is called with the name of each media file that a reader which goes by names passes over.
+    ConfigError for an unknown name or option, for files that are missing or wrong, and for ids that repeat.
     """
     how = reader(name)
     chosen = how.chosen(options)
@@ -84,6 +87,7 @@ def read_dataset(
         (facts.eula_url or facts.source) if facts else "where it was made",
         encoding,
         columns or {},
+        **({"pass_over": pass_over} if pass_over else {}),
     )
     allowed = rights or known_rights().get(name)
     key = name if facts else allowed.name if allowed else None
@@ -150,10 +154,10 @@ def _write_readable(out: Path, text: str) -> None:
 
 
 def _is_media(path: Path) -> bool:
-    """Whether a media file is there, and not what Git LFS leaves in its place."""
+    """Whether a media file or a folder of frames is there, and not what Git LFS leaves in its place."""
     try:
         if not path.is_file():
-            return False
+            return bool(frames_in(path))
         if path.stat().st_size > MOST_POINTER:
             return True
         with path.open("rb") as stream:

@@ -14,10 +14,21 @@ import json
 import os
 import stat
 import time
+from collections.abc import Sequence
 from pathlib import Path
+
+from emo.frames import frames_in
 
 CHUNK_BYTES = 1 << 20
 SETTLED_NS = 2_000_000_000  # the coarsest clock of a file system in use (FAT)
+
+
+def sha256_frames(frames: Sequence[Path]) -> str:
+    """SHA-256 over the names and the bytes of the frames of a folder, in their order."""
+    digest = hashlib.sha256()
+    for frame in frames:
+        digest.update(f"{frame.name}\n{sha256_file(frame)}\n".encode(errors="surrogateescape"))
+    return digest.hexdigest()
 
 
 def sha256_file(path: Path) -> str:
@@ -51,19 +62,23 @@ class StatCache:
             self._known[path] = (stamp, digest)
 
     def sha256(self, path: Path) -> str:
-        """Digest of the file at `path`; OSError where it cannot be read or is no regular file."""
+        """Digest of the file at `path`, or of the frames in the folder there; OSError where it cannot be read
+        or is neither."""
         folder, name = os.path.split(path)
         if folder not in self._folders:
             self._folders[folder] = os.path.realpath(folder)
         key, status = os.path.join(self._folders[folder], name), path.stat()  # noqa: PTH118 - often
-        if not stat.S_ISREG(status.st_mode):  # a pipe or a device would never end
+        frames = frames_in(path) if stat.S_ISDIR(status.st_mode) else []
+        seen = [frame.stat() for frame in frames] or [status]
+        if not all(stat.S_ISREG(one.st_mode) for one in seen):  # a pipe or a device would never end
             raise OSError(errno.EINVAL, "no regular file", str(path))
-        stamp = [status.st_size, status.st_mtime_ns, status.st_ino, status.st_ctime_ns]
+        stamp = _stamp(frames, seen)
         known = self._known.get(key)
         if known is not None and known[0] == stamp:
             return known[1]
-        settled = max(status.st_mtime_ns, status.st_ctime_ns) < time.time_ns() - SETTLED_NS
-        digest = sha256_file(path)
+        changed = max(max(one.st_mtime_ns, one.st_ctime_ns) for one in seen)
+        settled = changed < time.time_ns() - SETTLED_NS
+        digest = sha256_frames(frames) if frames else sha256_file(path)
         self._known[key] = (stamp, digest)
         if self._store is not None and settled:
             self._append(self._store, key, stamp, digest)
@@ -78,3 +93,13 @@ class StatCache:
             os.write(descriptor, line.encode())
         finally:
             os.close(descriptor)
+
+
+def _stamp(frames: Sequence[Path], seen: Sequence[os.stat_result]) -> list[int]:
+    """What stands as long as nothing changed: of a file its size, times and inode; of frames how many there
+    are and a digest of all theirs."""
+    stamps = [[one.st_size, one.st_mtime_ns, one.st_ino, one.st_ctime_ns] for one in seen]
+    if not frames:
+        return stamps[0]
+    listed = json.dumps([[frame.name, *stamp] for frame, stamp in zip(frames, stamps, strict=True)])
+    return [len(frames), int(hashlib.sha256(listed.encode()).hexdigest()[:32], 16)]

@@ -55,7 +55,7 @@ class DataRights:
     def sentence(self) -> str:
         """One line for people."""
         told = self.may_share_features
-        shared = "nobody said whether features may be shared"
+        shared = "nobody said whether features may be shared: ask the owner"
         if told is not None:
             shared = f"features may {'be shared' if told else 'not be shared'}"
         eula = f", {self.eula_url}" if self.eula_url else ""

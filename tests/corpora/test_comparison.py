@@ -7,7 +7,9 @@ from click.testing import CliRunner
 
 from emo.cli.main import emo
 from emo.corpora.comparison import catalogue, counted
-from emo.errors import ConfigError
+from emo.errors import ConfigError, RightsError
+from emo.merr.sending import check_sending
+from emo.rights import check_sharing, strictest, strictness
 
 
 def run(*arguments):
@@ -24,6 +26,25 @@ def test_every_data_set_says_all_and_where_that_is_from():
         assert all(one.cells()) and one.source
     sizes = {one.name: one.clips for one in sets}
     assert (sizes["MERR coarse"], sizes["MERR fine"], sizes["DFEW"]) == (28618, 4487, 11697)
+
+
+def test_what_is_unknown_means_ask_and_never_free():
+    asked = {one.key: one for one in catalogue() if one.licence.startswith("unknown")}
+    assert {"meld", "cmu-mosi", "cmu-mosei", "ch-sims", "ch-sims-v2"} <= asked.keys()
+    for one in catalogue():
+        said = one.rights
+        if one.key in asked:
+            assert one.licence_source and not said.may_share_features and not said.may_send_to_cloud
+            assert strictest([one.licence, "EULA: research only", "CC BY-NC 4.0"]) == one.licence
+        if not said.may_share_features:
+            assert strictness(one.licence) >= 4, one.key
+            with pytest.raises(RightsError, match=one.key):
+                check_sharing([said], consent=False)
+        if not said.may_send_to_cloud:
+            with pytest.raises(RightsError, match=one.key):
+                check_sending("models.example", [said], media=False, send_media_to="models.example")
+    told = CliRunner().invoke(emo, ["corpus", "list", "meld"]).stdout
+    assert "may_send_to_cloud: nobody said: ask the owner" in told and "license: gpl-3.0" in told
 
 
 def test_the_table_has_a_row_each_and_the_sources_below():

@@ -7,7 +7,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from click.testing import CliRunner
 
-from emo.cli.main import emo
+from emo.cli.main import emo, exit_code
+from emo.errors import RightsError
 
 pytest.importorskip("openai", reason="the openai package is not installed")
 
@@ -67,6 +68,55 @@ def test_scores_are_written_for_the_report_and_the_second_run_asks_nothing(argum
     assert "0 questions asked" in again.stdout and len(Handler.asked) == count
     shown = CliRunner().invoke(emo, ["report", f"ours={tmp_path / 'out'}", "--board", "emer"]).stdout
     assert "→ ours†" in shown and "judge local here" in shown
+
+
+AWAY = "http://judge.example/v1"
+
+
+def refused(arguments, *more):
+    """What is said to texts that would go to another machine."""
+    elsewhere = [AWAY if word.startswith("http://127.") else word for word in arguments]
+    done = CliRunner().invoke(emo, [*elsewhere, *more])
+    assert not Handler.asked
+    return done.exception
+
+
+def test_texts_go_to_another_machine_only_where_the_owner_allows_it(arguments, tmp_path):
+    nobody = refused(arguments)
+    assert isinstance(nobody, RightsError) and exit_code(nobody) == 9
+    assert "undeclared (unknown): may not be sent to judge.example" in str(nobody)
+    forbidden = refused(arguments, "--rights", "mer2023")
+    assert isinstance(forbidden, RightsError) and "mer2023 (EULA" in str(forbidden)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["mer2023", "meld", "one nobody describes"])
+@pytest.mark.parametrize("table", ["gt.csv", "secret-system.csv"])
+def test_the_data_set_that_either_table_names_is_asked(arguments, tmp_path, table, name):
+    lines = (tmp_path / table).read_text().splitlines()
+    (tmp_path / table).write_text(
+        "\n".join([lines[0] + ",dataset", *(f"{line},{name}" for line in lines[1:])])
+    )
+    assert isinstance(refused(arguments), RightsError)
+
+
+def test_what_the_owner_allows_is_sent(arguments, tmp_path, monkeypatch):
+    allowed = {"name": "mine", "licence": "CC0", "may_send_to_cloud": True}
+    (tmp_path / "mine.json").write_text(json.dumps(allowed))
+    monkeypatch.setattr("emo.services.ChatService._connected", _unreachable)
+    assert isinstance(refused(arguments, "--rights", str(tmp_path / "mine.json")), Reached)
+    (tmp_path / "gt.csv.rights.json").write_text(json.dumps({"data": [allowed]}))
+    assert isinstance(refused(arguments), Reached)
+    (tmp_path / "secret-system.csv.rights.json").write_text(json.dumps({"data": [{"name": "theirs"}]}))
+    assert isinstance(refused(arguments), RightsError)
+
+
+class Reached(Exception):
+    """The command got as far as asking."""
+
+
+def _unreachable(self):
+    raise Reached(self.base_url)
 
 
 @pytest.mark.parametrize("text", ["10", "not JSON", '{"score": 99, "reason": "x"}', "[" * 5000])

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import wave
 
 import numpy as np
 import pytest
@@ -17,11 +18,12 @@ from PIL import Image
 from emo.cache import open_cache
 from emo.cli.main import emo as command
 from emo.cli.main import exit_code
+from emo.corpora import clips_in
 from emo.corpora.declared import load_rights
 from emo.errors import CheckpointError, ConfigError, RightsError, ServiceDown
 from emo.labels import MER2023
 from emo.llm.tiny.tokenizer import train_tokenizer
-from emo.pipeline.contender_media import shown
+from emo.pipeline.contender_media import Shown, shown
 from emo.pipeline.contenders import question, run_digest
 from emo.pipeline.peers import peer
 from emo.testing import drawn_face, tone, write_clip
@@ -218,6 +220,21 @@ def test_a_peer_answers_for_the_same_clips_and_what_names_no_label_is_invalid(
     assert (tmp_path / "answers.jsonl").read_text() == before
 
 
+def test_a_peer_is_asked_greedily_whatever_its_folder_says_of_sampling(video_llava, tmp_path):
+    sampling = tmp_path / "sampling"
+    shutil.copytree(video_llava, sampling)
+    told = json.loads((video_llava / "generation_config.json").read_text())
+    hot = {"do_sample": True, "temperature": 50.0, "top_k": 0}
+    (sampling / "generation_config.json").write_text(json.dumps(told | hot))
+    seen = Shown(frames=np.stack([drawn_face(64, 48)] * 4))
+    greedy, asked = (peer(str(folder)) for folder in (video_llava, sampling))
+    expected = greedy.ask("Which of these emotions?", seen, MER2023)
+    with torch.random.fork_rng(devices=[]):
+        for seed in range(3):
+            torch.manual_seed(seed)
+            assert asked.ask("Which of these emotions?", seen, MER2023) == expected
+
+
 def test_only_safetensors_of_a_known_type_are_loaded_and_the_hub_at_a_commit(qwen2_audio, tmp_path):
     pickled = tmp_path / "pickled"
     shutil.copytree(qwen2_audio, pickled)
@@ -267,6 +284,25 @@ def test_a_server_gets_frames_and_the_labels_and_is_not_asked_twice(place, serve
     assert len(server.requests) == 3
 
 
+def test_a_server_that_is_to_listen_gets_the_sound_as_wav(place, server, tmp_path):
+    pytest.importorskip("openai")
+    server.answer = lambda request: '{"label": "sad"}'
+    ran = typed(place, "service:gpt-audio", tmp_path, "--url", server.url, "--look", "audio")
+    assert ran.exit_code == 0, (ran.output, ran.exception)
+    assert [row["problem"].partition(":")[0] for row in rows_of(tmp_path)] == ["", "", "missing"]
+    assert len(server.requests) == 2  # the mute clip is not asked about
+    told, asked = server.requests[0]["messages"]
+    assert "hear the sound" in told["content"] and "frames" not in told["content"]
+    assert [part["type"] for part in asked["content"]] == ["input_audio", "text"]
+    sent = asked["content"][0]["input_audio"]
+    assert sent["format"] == "wav"
+    with wave.open(io.BytesIO(base64.b64decode(sent["data"]))) as file:
+        assert (file.getframerate(), file.getnchannels(), file.getsampwidth()) == (16_000, 1, 2)
+        heard = np.frombuffer(file.readframes(file.getnframes()), "<i2") / 32767
+    whole = shown(clips_in(place)[0][0], "audio", 1).sound
+    np.testing.assert_allclose(heard, np.clip(whole, -1, 1), atol=1 / 32767)
+
+
 def test_a_budget_and_a_dead_server_leave_what_is_answered(place, server, tmp_path):
     pytest.importorskip("openai")
     server.answer = lambda request: '{"label": "sad"}'
@@ -290,12 +326,22 @@ def test_pictures_leave_this_machine_only_where_host_and_rights_allow_it(place, 
     )
     assert isinstance(forbidden.exception, RightsError)
     assert exit_code(forbidden.exception) == 9
+    heard = typed(place, "service:gpt", tmp_path, *away, "--look", "audio")
+    assert "the sound of people would go to models.example" in str(heard.exception)
     assert not (tmp_path / "answers.jsonl").exists()
 
 
-def test_the_question_holds_the_label_set_and_the_words_as_data(place):
-    from emo.corpora import clips_in
+@pytest.mark.parametrize("dataset", ["meld", "one nobody describes"])
+def test_a_data_set_that_the_manifest_names_is_not_sent_unless_its_owner_allows_it(place, tmp_path, dataset):
+    rows = [json.loads(line) for line in (place / "manifest.jsonl").read_text().splitlines()]
+    whole = [{**row, "path": str(place / row["path"]), "dataset": dataset} for row in rows]
+    (tmp_path / "manifest.jsonl").write_text("\n".join(map(json.dumps, whole)))
+    away = ["--url", "http://models.example/v1", "--send-media-to", "models.example"]
+    ran = typed(tmp_path, "service:gpt", tmp_path / "out", *away)
+    assert isinstance(ran.exception, RightsError) and "--rights NAME|FILE" in str(ran.exception)
 
+
+def test_the_question_holds_the_label_set_and_the_words_as_data(place):
     clip = clips_in(place)[0][0]
     asked = question(clip, ["happy", "sad"])
     assert asked == (

@@ -141,6 +141,16 @@ def dfew(root):
     )
 
 
+def dfew_frames(root):
+    for clip in (1, 2, 3):
+        films(root, f"Clip/jpg_256/{clip:05d}/2.jpg", f"Clip/jpg_256/{clip:05d}/1.jpg")
+
+
+def mafw_frames(root):
+    for clip in (1, 2, 3):
+        films(root, f"data/frames/{clip:05d}/2.jpg", f"data/frames/{clip:05d}/1.jpg")
+
+
 def mafw(root):
     folder = root / "split/single/no_caption/set_1"
     table(folder / "train.txt", "00001.mp4 anger\n00002.mp4 helplessness A woman waits.\n")
@@ -308,6 +318,7 @@ def make():
         iemocap_npz=iemocap_npz,
         sentiment_npz=sentiment_npz,
         trees=TREES,
+        frames_of={"dfew": dfew_frames, "mafw": mafw_frames},
     )
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import shutil
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from emo.corpora.datasets.writing import read_dataset, write_dataset
 from emo.corpora.declared import declared_rights
 from emo.corpora.manifest import manifest_rows
 from emo.errors import ConfigError
+from emo.frames import frames_in
 
 
 def clips_of(name, folder, **options):
@@ -188,6 +190,43 @@ def test_dfew_keeps_the_ten_votes(tree_of, tmp_path):
         read_dataset("dfew", tmp_path / "dfew", {"fold": "2"})
     write_dataset(read_dataset("dfew", tmp_path / "dfew", {})[0], tmp_path / "m.csv", None)
     assert json.loads(manifest_rows(tmp_path / "m.csv")[0]["votes"]) == {"happy": 8, "neutral": 2}
+
+
+@pytest.mark.parametrize(("name", "films"), [("dfew", "Clip/original"), ("mafw", "data/clips")])
+def test_frames_are_read_where_there_are_no_films(tree_of, make, tmp_path, name, films):
+    folder = tree_of(name)
+    make.frames_of[name](folder)
+    told = clips_of(name, folder)
+    assert all(row.clip.path.suffix == ".mp4" for row in told.values())  # films go before frames
+    shutil.rmtree(folder / films)
+    rows, _ = read_dataset(name, folder, {})
+    assert [row.clip.clip_id for row in rows] == list(told)
+    written = write_dataset(rows, tmp_path / "m.jsonl", None)
+    assert not written.missing
+    assert [path.name for path in frames_in(read_manifest(tmp_path / "m.jsonl")[0].path)] == [
+        "1.jpg",
+        "2.jpg",
+    ]
+    for file in frames_in(rows[0].clip.path):
+        file.unlink()
+    assert [row.clip.clip_id for row in write_dataset(rows, tmp_path / "m.jsonl", None).missing] == [
+        rows[0].clip.clip_id
+    ]
+
+
+def test_media_whose_names_say_nothing_are_counted_and_told(tree_of, make, tmp_path):
+    make.films(tree_of("ravdess"), "Actor_01/01-01-09-01-01-01-01.mp4")  # there is no ninth emotion
+    code, said = typed("read", "ravdess", tmp_path / "ravdess", "--out", tmp_path / "m.jsonl", "--json")
+    assert code == 0 and json.loads(said)["passed_over"] == 2
+    done = CliRunner().invoke(
+        emo, ["corpus", "read", "ravdess", str(tmp_path / "ravdess"), "--out", str(tmp_path / "m.jsonl")]
+    )
+    assert "2 media files passed over" in done.stderr and "01-01-09-01-01-01-01, notes" in done.stderr
+    make.films(tree_of("crema-d"), "VideoFlash/1001_DFA_ZZZ_XX.flv", "VideoFlash/trailer.flv")
+    code, said = typed("read", "crema-d", tmp_path / "crema-d", "--out", tmp_path / "m.jsonl", "--json")
+    assert json.loads(said)["passed_over"] == 2
+    code, said = typed("read", "dfew", tree_of("dfew"), "--out", tmp_path / "m.jsonl", "--json")
+    assert json.loads(said)["passed_over"] == 0
 
 
 def test_iemocap_finds_the_speakers_half_and_leaves_a_session_out(tree_of):
