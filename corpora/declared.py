@@ -57,8 +57,13 @@ def declared_rights(place: Path | None, clips: Sequence[Clip]) -> tuple[DataRigh
     What stands beside the manifest goes before the catalogue. A data set that rows name and nobody describes
     is one whose rights are unknown. ConfigError where the file beside the manifest cannot be read.
     """
+    return rights_of(place, {clip.dataset for clip in clips if clip.dataset})
+
+
+def rights_of(place: Path | None, datasets: Iterable[str]) -> tuple[DataRights, ...]:
+    """As `declared_rights`, of the data sets that rows at `place` name."""
     beside = _beside(place)
-    named = {clip.dataset for clip in clips if clip.dataset} - {record.name for record in beside}
+    named = set(datasets) - {record.name for record in beside}
     known = known_rights()
     return united(beside, (known.get(name, DataRights(name=name)) for name in named))
 

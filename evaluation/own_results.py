@@ -14,7 +14,7 @@ from typing import Any
 from emo.errors import ConfigError
 from emo.evaluation.published import Reading
 
-FILE = "scores.json"
+FILE, ANSWERS = "scores.json", "answers.jsonl"
 OVERALL = ("weighted_f1", "uar", "war")
 READINGS: tuple[Reading, ...] = ("official", "strict")
 
@@ -36,6 +36,11 @@ class OwnResult:
     support: Mapping[str, int] = field(default_factory=dict)
     judge: str = ""
     reading: Reading = "strict"
+
+
+def answers_in(place: Path) -> Path:
+    """The file of answers in the folder `place` of a result; `place` itself where it is none or has none."""
+    return place / ANSWERS if (place / ANSWERS).is_file() else place
 
 
 def read_own(place: str) -> list[OwnResult]:
