@@ -52,8 +52,9 @@ NO_CALIBRATION = Calibration()
 class System(Protocol):
     """A trained model: the labels it knows, the features it needs by name, and its answers.
 
-    `arrays` says which array of each feature is read and `dims` its D; `sources` holds the recipes of the
-    features it was trained on, and lacks those that are not known, as of converted weights.
+    `gives_valence` says whether it answers with a valence too. `arrays` says which array of each feature is
+    read and `dims` its D; `sources` holds the recipes of the features it was trained on, and lacks those that
+    are not known, as of converted weights.
     """
 
     labels: tuple[str, ...]
@@ -61,6 +62,7 @@ class System(Protocol):
     dims: Mapping[str, int]
     sources: Mapping[str, Source]
     calibration: Calibration
+    gives_valence: bool
 
     def scores(self, clips: Sequence[Clip], batch: FeatureBatch) -> NDArray[np.float32]:
         """Logits or log-likelihoods of the labels (N, K), before calibration."""
@@ -90,6 +92,7 @@ class HeadSystem:
         self.sources: Mapping[str, Source] = head.sources
         self.arrays: Mapping[str, str] = {name: source.array for name, source in head.sources.items()}
         self.calibration = calibration
+        self.gives_valence = isinstance(head, TrainedHead) and head.config.valence > 0
         self._head, self._force = head, force
         self._validated_on = frozenset(validated_on)
 
@@ -110,7 +113,7 @@ class HeadSystem:
             yield replace(answer, valence=valences[place])
 
     def _valences(self, batch: FeatureBatch) -> Sequence[float | None]:
-        if isinstance(self._head, TrainedHead) and self._head.config.valence > 0:
+        if self.gives_valence and isinstance(self._head, TrainedHead):
             return self._head.valences(batch, force=self._force)
         return [None] * len(batch.clip_ids)
 
@@ -127,6 +130,8 @@ class LlamaSystem:
 
     A model that was never taught to explain a label that is given is asked the open question instead.
     """
+
+    gives_valence = False
 
     def __init__(
         self,
