@@ -5,7 +5,7 @@ Each is printed as a leaderboard is, in every form. Knows results that were read
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from statistics import fmean, stdev
 
 from emo.evaluation.board_text import BoardTable
@@ -13,18 +13,10 @@ from emo.evaluation.groups import GroupScores
 from emo.evaluation.intervals import Interval
 from emo.evaluation.own_results import OwnResult
 from emo.evaluation.paired import Paired
+from emo.evaluation.tables import title_of
 from emo.rights import UNDECLARED, DataRights
 
 RECALL = "recall:"
-TITLES: Mapping[str, str] = {
-    "weighted_f1": "weighted F1",
-    "uar": "UAR",
-    "war": "WAR",
-    "ece": "ECE",
-    "mse": "MSE",
-    "ccc": "CCC",
-    "mae": "MAE",
-}
 UNSAID = "nobody said"
 
 
@@ -44,29 +36,30 @@ def own_tables(
 
 
 def scores_table(own: Sequence[OwnResult]) -> BoardTable:
-    """Every score but the recalls, with n, runs and the rate of invalid answers."""
-    keys = [
-        key
-        for key in dict.fromkeys(key for result in own for key in result.values)
-        if not key.startswith(RECALL)
-    ]
+    """Every score but the recalls, each with n, runs and the rate of invalid answers."""
     rows = [
         (
             result.name,
+            title_of(key),
+            f"{value:.3f}",
+            _around(result, key),
             str(result.n),
             str(result.runs),
-            *(_cell(result, key) for key in keys),
             f"{result.invalid_rate:.1%}",
         )
         for result in own
+        for key, value in result.values.items()
+        if not key.startswith(RECALL)
     ]
     notes = ["[low, high]: 95 % interval of a bootstrap over speakers or dialogues."]
     if any(result.deviations for result in own):
-        notes.append("±: mean and standard deviation (n - 1) over runs that differ in their seed.")
+        notes.append(
+            "±: standard deviation (n - 1) over runs that differ in their seed; the value is the mean."
+        )
     return BoardTable(
         title="Your results",
-        lead="every figure of the files that were named",
-        headers=("system", "n", "runs", *(TITLES.get(key, key) for key in keys), "invalid"),
+        lead="every score of the files that were named",
+        headers=("system", "score", "value", "interval or deviation", "n", "runs", "invalid"),
         rows=tuple(rows),
         mine=frozenset(),
         notes=(*notes, *(f"{result.name}: {result.source}" for result in own)),
@@ -85,8 +78,8 @@ def group_table(own: Sequence[OwnResult], column: str) -> BoardTable:
     score = next(one.gap.metric for result in own for one in result.groups if one.column == column)
     return BoardTable(
         title=f"By {column}",
-        lead=f"{TITLES.get(score, score)} of each group as it was declared; nothing is inferred from a face",
-        headers=("system", column, "n", "speakers", TITLES.get(score, score), "invalid"),
+        lead=f"{title_of(score)} of each group as it was declared; nothing is inferred from a face",
+        headers=("system", column, "n", "speakers", title_of(score), "invalid"),
         rows=tuple(rows),
         mine=frozenset(),
         notes=tuple(notes),
@@ -119,19 +112,19 @@ def data_table(own: Sequence[OwnResult]) -> BoardTable:
 
 def paired_table(compared: Sequence[tuple[str, Paired]], base: str) -> BoardTable:
     """The differences of systems to the one called `base`."""
-    metrics = [each.metric for each in compared[0][1].differences]
     rows = [
         (
             f"{name} - {base}",
+            title_of(each.metric),
+            f"{each.value:+.3f}",
+            f"[{each.low:+.3f}, {each.high:+.3f}]",
+            f"{each.p_value:.3g}",
             str(found.n),
             str(found.clusters),
-            *(
-                f"{each.value:+.3f} [{each.low:+.3f}, {each.high:+.3f}], p {each.p_value:.3g}"
-                for each in found.differences
-            ),
             f"{found.invalid[0]:.1%}, {found.invalid[1]:.1%}",
         )
         for name, found in compared
+        for each in found.differences
     ]
     notes = ["paired bootstrap: both systems on the same resampled speakers, 95 % interval, two-sided p."]
     if len(compared) > 1:
@@ -139,24 +132,21 @@ def paired_table(compared: Sequence[tuple[str, Paired]], base: str) -> BoardTabl
     notes += [f"{name}: {note}" for name, found in compared for note in found.notes]
     return BoardTable(
         title=f"Against {base}",
-        lead="difference on the same clips, the mean over runs where there are several",
-        headers=("systems", "n", "speakers", *(TITLES.get(name, name) for name in metrics), "invalid, each"),
+        lead="difference on the same clips, of the means over runs where there are several",
+        headers=("systems", "score", "difference", "interval", "p", "n", "speakers", "invalid, each"),
         rows=tuple(rows),
         mine=frozenset(),
         notes=tuple(notes),
     )
 
 
-def _cell(result: OwnResult, key: str) -> str:
-    if key not in result.values:
-        return "-"
-    text = f"{result.values[key]:.3f}"
+def _around(result: OwnResult, key: str) -> str:
     if key in result.deviations:
-        return f"{text} ± {result.deviations[key]:.3f}"
+        return f"± {result.deviations[key]:.3f}"
     if key in result.intervals:
         low, high = result.intervals[key]
-        return f"{text} [{low:.3f}, {high:.3f}]"
-    return text
+        return f"[{low:.3f}, {high:.3f}]"
+    return "-"
 
 
 def _group_rows(name: str, runs: Sequence[GroupScores]) -> Iterator[tuple[str, ...]]:

@@ -89,8 +89,8 @@ def _answers(path: Path) -> Table:
         )
     if withheld := sum(row.get("abstained") is True for row in table.rows.values()):
         raise ConfigError(
-            f"{path}: {withheld} of {len(table.rows)} answers were withheld by --abstain-below: it does not tell "
-            "what the system said. Evaluate without it into another folder."
+            f"{path}: {withheld} of {len(table.rows)} answers were withheld by --abstain-below, and what was "
+            "said there is not told. Evaluate without it into another folder."
         )
     return table
 

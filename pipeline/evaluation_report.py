@@ -13,7 +13,7 @@ from emo.evaluation.intervals import Interval
 from emo.evaluation.report import Report
 from emo.evaluation.scored import Scored
 from emo.evaluation.selective import RiskCoverage
-from emo.evaluation.tables import HEADERS, Result, per_class_rows, result_rows
+from emo.evaluation.tables import HEADERS, Result, per_class_rows, result_rows, title_of
 from emo.pipeline.evaluation import Evaluation, Reproduction
 from emo.pipeline.systems import System
 
@@ -91,7 +91,6 @@ def _results(report: Report, evaluation: Evaluation) -> None:
     report.section("Results")
     report.numbers(
         {
-            "clips": str(scores.n),
             "weighted F1": f"{scores.weighted_f1:.3f}",
             "UAR": f"{scores.uar:.3f}",
             "WAR": f"{scores.war:.3f}",
@@ -114,7 +113,13 @@ def _combined(report: Report, evaluation: Evaluation) -> None:
     report.table(
         ("with the valence, as MER2023", "n", "value", "95 % interval", "invalid"),
         [
-            (each.metric, str(found.n), f"{each.point:.3f}", each.bounds, f"{found.invalid_rate:.1%}")
+            (
+                title_of(each.metric),
+                str(found.n),
+                f"{each.point:.3f}",
+                each.bounds,
+                f"{found.invalid_rate:.1%}",
+            )
             for each in found.scores
         ],
         "Combined: weighted F1 - 0.25 MSE of the valence, of the clips whose valence is known.",
