@@ -9,9 +9,8 @@ import click
 
 from emo.cli.accept_option import DEGRADED, accept_option
 from emo.cli.console import print_json, quieten_transformers
-from emo.cli.device_option import refuse_absent
 from emo.cli.labelled import refuse_unlabelled
-from emo.cli.model_options import model_options
+from emo.cli.model_options import loaded, model_options
 from emo.cli.study_options import json_option
 
 
@@ -49,13 +48,11 @@ def calibrate(
     from emo.pipeline.calibrate import calibrate as run
     from emo.pipeline.calibration import FILE, write_calibration
     from emo.pipeline.predict import spaces_of
-    from emo.pipeline.systems import load_system
 
-    refuse_absent(loading["device"])
     clips, _ = clips_in(Path(manifest))
     refuse_unlabelled(manifest, clips)
     quieten_transformers()
-    system = load_system(Path(model), force=force, calibrated=False, **loading)
+    system = loaded(model, loading, force=force, calibrated=False)
     spaces = spaces_of(system, open_cache(cache, accept_degraded=accept == DEGRADED), force=force)
     fitted = run(system, clips, spaces, bias=bias, seed=seed)
     write_calibration(Path(model), fitted.calibration, system.labels, fitted.to_json())

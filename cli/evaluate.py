@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,15 +11,14 @@ import click
 from emo.cli.accept_option import DEGRADED, accept_option
 from emo.cli.console import print_json, quieten_transformers, voice
 from emo.cli.contend import ask_contender, contender_options, is_contender, refuse_unknown
+from emo.cli.evaluate_show import evaluation_lines
 from emo.cli.labelled import of_split
-from emo.cli.leak_option import leaks_of
 from emo.cli.model_options import loaded, model_options, note_unknown
 from emo.cli.study_options import json_option, manifest_option
 from emo.errors import ConfigError
 
 if TYPE_CHECKING:
-    from emo.clip import Clip
-    from emo.pipeline.evaluation import Evaluation, Groups, Reproduction
+    from emo.pipeline.evaluation_run import Labelled
 
 
 PREDICTIONS = "predictions:"
@@ -79,73 +77,70 @@ def evaluate(
     emo evaluate --system hf:models/qwen2-audio --manifest clips/manifest.jsonl --out runs/qwen2
     emo evaluate --recipe mer2023-semi --model runs/released --manifest mer2023-semi.csv
     """
-    from emo.corpora.manifest import clips_in
-
     if model.startswith(PREDICTIONS) or is_contender(model):
-        if recipe or abstain_below:
-            raise ConfigError("--recipe and --abstain-below are of our own models. Leave them out.")
-        if is_contender(model):
-            asked = of_split(manifest, clips_in(Path(manifest))[0], split or "test")
-            answers = ask_contender(voice(ctx), model, asked, manifest, cache, loading, asking, out)
-        else:
-            answers = Path(model.removeprefix(PREDICTIONS))
+        if recipe or abstain_below or loading["head"]:
+            raise ConfigError("--recipe, --abstain-below and --head are of our own models. Leave them out.")
+        answers = _answers_of(ctx, model, manifest, split, cache, loading, asking, out)
         _score_predictions(ctx, answers, manifest, split, group, group_file, out, seed, as_json)
         return
-
     refuse_unknown(model)
-    from emo.cache import open_cache
-    from emo.corpora.declared import declared_rights, write_rights
-    from emo.evaluation.own_results import FILE as SCORES
-    from emo.evaluation.published import load_published
-    from emo.pipeline.evaluation import evaluate as run
-    from emo.pipeline.evaluation import reproduce
-    from emo.pipeline.evaluation_report import write_evaluation, write_reproduction
-    from emo.pipeline.leak_scores import leak_scores
-    from emo.pipeline.predict import spaces_of
-    from emo.rights import united
-    from emo.run_data import read_run_data
-
-    quieten_transformers()
     if recipe and (abstain_below or group):
         raise ConfigError("a published figure knows no abstaining and no groups. Leave out --recipe.")
     if group_file and not group:
         raise ConfigError("--group-file needs --group, the name of the column.")
+    from emo.cache import open_cache
+    from emo.evaluation.published import load_published
+    from emo.pipeline.evaluation_run import run_evaluation
+    from emo.pipeline.predict import spaces_of
+
+    quieten_transformers()
     published = load_published(recipe) if recipe else None
-    chosen = split or ("all" if published else "test")
-    clips = of_split(manifest, clips_in(Path(manifest))[0], chosen)
+    asked = _labelled(manifest, split or ("all" if published else "test"))
+    groups = asked.groups(group, group_file) if group else None
     system = loaded(model, loading, force=force)
     spaces = spaces_of(system, open_cache(cache, accept_degraded=accept == DEGRADED), force=force)
     note_unknown(voice(ctx), system, spaces)
-    leaks = leaks_of(model, clips, spaces)
-    data = united(read_run_data(Path(model)).data, declared_rights(Path(manifest), clips))
-    title, how = f"{model} on {chosen}", " ".join(["emo", *sys.argv[1:]])
-    if published:
-        found = reproduce(system, published, clips, spaces, seed=seed)
-        beside = leak_scores(leaks, clips, found.strict.predicted, published.labels, seed=seed)
-        lines, result = [*_compared(found, model), *beside.lines()], found.to_json()
-        if out:
-            write_reproduction(found, f"{model}: {published.name}", how, Path(out))
-    else:
-        groups = _groups(clips, manifest, group, group_file) if group else None
-        scored = run(system, clips, spaces, abstain_below=abstain_below, groups=groups, seed=seed)
-        beside = leak_scores(leaks, clips, scored.scored.predicted, system.labels, seed=seed)
-        lines, result = [*_scored(scored, title), *beside.lines()], scored.to_json()
-        if out:
-            write_evaluation(scored, system, title, how, Path(out))
-    if out and data:
-        write_rights(Path(out) / SCORES, data)
+    run = run_evaluation(
+        Path(model),
+        system,
+        asked,
+        spaces,
+        recipe=published,
+        abstain_below=abstain_below,
+        groups=groups,
+        seed=seed,
+    )
+    if out:
+        run.write(" ".join(["emo", *sys.argv[1:]]), Path(out))
     if as_json:
-        print_json(
-            {
-                "model": model,
-                "split": chosen,
-                **result,
-                "leaks": beside.to_json(),
-                "data": [record.to_json() for record in data],
-            }
-        )
+        print_json(run.to_json())
     else:
-        click.echo("\n".join(lines))
+        click.echo("\n".join(evaluation_lines(run)))
+
+
+def _labelled(manifest: str, split: str) -> Labelled:
+    from emo.corpora.manifest import clips_in
+    from emo.pipeline.evaluation_run import Labelled
+
+    every, _ = clips_in(Path(manifest))
+    return Labelled(place=Path(manifest), every=every, clips=of_split(manifest, every, split), split=split)
+
+
+def _answers_of(
+    ctx: click.Context,
+    system: str,
+    manifest: str,
+    split: str | None,
+    cache: str,
+    loading: dict[str, Any],
+    asking: dict[str, Any],
+    out: str | None,
+) -> Path:
+    """The file of answers of a system that is not of emo; one that is asked is asked first."""
+    if not is_contender(system):
+        return Path(system.removeprefix(PREDICTIONS))
+    clips = _labelled(manifest, split or "test").clips
+    return ask_contender(voice(ctx), system, list(clips), manifest, cache, loading, asking, out)
 
 
 def _score_predictions(
@@ -174,48 +169,3 @@ def _score_predictions(
         seed=seed,
         as_json=as_json,
     )
-
-
-def _groups(clips: Sequence[Clip], manifest: str, column: str, file: Path | None) -> Groups:
-    """What the manifest, or the table beside it, declares of the clips in a column."""
-    from emo.corpora.manifest import manifest_in
-    from emo.evaluation.answers_table import read_table, text_of
-    from emo.pipeline.evaluation import Groups
-
-    table = read_table(file or manifest_in(Path(manifest)))
-    named = table.column((column,), "groups")
-    return Groups(named, [text_of(table.rows.get(clip.clip_id, {}).get(named)) for clip in clips])
-
-
-def _scored(found: Evaluation, title: str) -> Iterator[str]:
-    scores = found.scored.scores
-    yield (
-        f"{title}: weighted F1 {found.scored.interval}, UAR {scores.uar:.3f}, WAR {scores.war:.3f}, "
-        f"n {scores.n}, invalid {scores.invalid_rate:.1%}"
-    )
-    yield f"  calibration: ECE {found.calibration.ece}, log loss {found.calibration.nll}"
-    yield f"  answering only when sure: area under risk by coverage {found.risk.aurc}"
-    if found.groups:
-        from emo.cli.score import group_lines
-
-        yield from (f"  {line}" for line in group_lines(found.groups))
-    if found.answered is not None:
-        yield (
-            f"  at least {found.threshold:.2f} sure: {found.coverage:.1%} of clips, "
-            f"weighted F1 {found.answered.interval}, WAR {found.answered.scores.war:.3f}"
-        )
-
-
-def _compared(found: Reproduction, model: str) -> Iterator[str]:
-    yield f"{model}, {found.recipe.about}: n {found.strict.scores.n}"
-    for each in found.compared:
-        expected, got = each.expected, each.got
-        verdict = "inside" if each.inside else "outside"
-        yield f"  {expected.metric} expected {expected.value:.4f} ({expected.weights}; {expected.source})"
-        yield f"    got {got.point:.4f} [{got.low:.4f}, {got.high:.4f}]: expected is {verdict} the interval"
-    yield (
-        f"  strict reading: weighted F1 {found.strict.interval}, "
-        f"no label in {found.strict.scores.invalid_rate:.1%} of answers"
-    )
-    for note in found.notes:
-        yield f"  note: {note}"

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from emo.cache import FeatureCache, Space
     from emo.clip import Clip
-    from emo.evaluation.leaks import Leaks
     from emo.run_data import RunData
 
     Sides: TypeAlias = tuple[Sequence[Clip], Sequence[Clip]]
@@ -52,6 +51,7 @@ def checked_run_data(
     """
     from emo.corpora.declared import declared_rights
     from emo.evaluation.leaks import find_leaks, refuse_leaks
+    from emo.pipeline.seen import media_digests
     from emo.rights import united
     from emo.run_data import RunData, read_run_data, seen_clips
 
@@ -77,29 +77,3 @@ def _sides(clips: Sequence[Clip]) -> Sides:
     known = (*TRAINING, *VALIDATION)
     trained = [clip for clip in labelled if clip.split in known]
     return trained, [clip for clip in labelled if clip.split not in known]
-
-
-def leaks_of(model: str, clips: Sequence[Clip], spaces: Mapping[str, Space]) -> Leaks:
-    """What of `clips` the run in the folder `model` was trained on."""
-    from emo.evaluation.leaks import find_leaks
-    from emo.run_data import read_run_data, seen_clips
-
-    return find_leaks(read_run_data(Path(model)).clips, seen_clips(clips, media_digests(spaces, clips)))
-
-
-def media_digests(spaces: Mapping[str, Space], clips: Sequence[Clip]) -> dict[str, str]:
-    """SHA-256 of what each clip's features were made of, by clip; the first space that knows a clip tells.
-
-    Features of words alone do not: two clips may have the same words.
-    """
-    from emo.pipeline.inputs import words_alone
-    from emo.records import NO_INPUT
-
-    found: dict[str, str] = {}
-    for space in spaces.values():
-        infos = space.infos()
-        for clip in clips:
-            info = infos.get(clip.clip_id)
-            if info is not None and info.input_sha256 not in (NO_INPUT, words_alone(clip.text)):
-                found.setdefault(clip.clip_id, info.input_sha256.hex())
-    return found

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from functools import wraps
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -33,6 +35,7 @@ _OPTIONS = (
         default="",
         help="Labels that projectors score, or that a system of others is asked for: a set, or LABEL,...",
     ),
+    click.option("--head", metavar="MODULE:CLASS", help="Import this code of your own: a head made of it."),
     device_option(),
     dtype_option(),
     click.option("--force", is_flag=True, help="Accept another LLaMA, and features of another recipe."),
@@ -43,9 +46,9 @@ def model_options(command: Callable[..., None]) -> Callable[..., None]:
     """Add the options to a command, which gets `model`, `cache`, `force` and, as `loading`, the others."""
 
     @wraps(command)
-    def gathered(*args: Any, base: str | None, labels: str, device: str, dtype: str, **others: Any) -> None:
-        loading = {"base": base, "labels": labels_named(labels), "device": device, "dtype": dtype}
-        command(*args, loading=loading, **others)
+    def gathered(*args: Any, labels: str, **others: Any) -> None:
+        loading = {name: others.pop(name) for name in ("base", "head", "device", "dtype")}
+        command(*args, loading={**loading, "labels": labels_named(labels)}, **others)
 
     for option in reversed(_OPTIONS):
         gathered = option(gathered)
@@ -60,14 +63,28 @@ def labels_named(name: str) -> tuple[str, ...]:
     return LABEL_SETS.get(name, listed)
 
 
-def loaded(model: str, loading: dict[str, Any], *, force: bool, decoding: Decoding | None = None) -> System:
+def loaded(
+    model: str,
+    loading: dict[str, Any],
+    *,
+    force: bool,
+    decoding: Decoding | None = None,
+    calibrated: bool = True,
+) -> System:
     """The trained system that the options name. Errors as `load_system`."""
-    from pathlib import Path
-
     from emo.pipeline.systems import REASONS, load_system
 
     refuse_absent(loading["device"])
-    return load_system(Path(model), force=force, decoding=decoding or REASONS, **loading)
+    if loading["head"]:
+        look_here()
+    decoding = decoding or REASONS
+    return load_system(Path(model), force=force, decoding=decoding, calibrated=calibrated, **loading)
+
+
+def look_here() -> None:
+    """Let code of the user's own be imported from the folder the command is typed in, after all others."""
+    if (here := str(Path.cwd())) not in sys.path:
+        sys.path.append(here)
 
 
 def note_unknown(speaker: Voice, system: System, spaces: Mapping[str, Space]) -> None:

@@ -82,9 +82,8 @@ def predict(
     """
     from emo.config.decoding import Decoding
     from emo.pipeline.answer_file import AnswerFile
-    from emo.pipeline.answer_identity import DIGITS, clip_digest, run_digest
+    from emo.pipeline.answering import answering
     from emo.pipeline.predict import clips_named, prepare
-    from emo.pipeline.systems import answer_all
 
     if stream and (as_json or out or no_reasons or embeddings):
         raise ConfigError(
@@ -113,34 +112,28 @@ def predict(
         if stream:
             _read_along(ready, abstain_below)
             return
-        run = run_digest(
+        work = answering(
+            ready,
             Path(model),
-            ready.spaces,
-            base=loading["base"],
+            loading,
+            file,
             force=force,
-            dtype=loading["dtype"],
-            **({"labels": list(loading["labels"])} if loading["labels"] else {}),
             abstain_below=abstain_below,
             reasons=not no_reasons,
             **decoding,
         )
-        inputs = {clip.clip_id: clip_digest(clip, ready.spaces)[:DIGITS] for clip in chosen}
-        done = file.go_on(run, inputs) if file is not None else frozenset()
-        todo = [clip for clip in chosen if clip.clip_id not in done]
-        if done:
-            voice(ctx).note(f"{len(chosen) - len(todo)} of {len(chosen)} clips are answered in {out}")
-        answers = answer_all(system, todo, ready.spaces, reasons=not no_reasons)
-        for number, answer in enumerate(answers, start=1):
-            shown = answer.unless_below(abstain_below)
-            given = {"run": run, "input": inputs[shown.clip_id]}
-            row = {"schema_version": SCHEMA_VERSION, **given, **shown.to_json()}
+        if done := len(chosen) - len(work.todo):
+            voice(ctx).note(f"{done} of {len(chosen)} clips are answered in {out}")
+        answers = work.rows(reasons=not no_reasons, abstain_below=abstain_below)
+        for number, (answer, told) in enumerate(answers, start=1):
+            row = {"schema_version": SCHEMA_VERSION, **told}
             if file is not None:
                 file.write(row)
-                steps.show("answers", number, len(todo), shown.clip_id)
+                steps.show("answers", number, len(work.todo), answer.clip_id)
             if as_json:
                 click.echo(json.dumps(row, ensure_ascii=False))
             elif file is None:
-                click.echo("\n".join(_lines(shown)))
+                click.echo("\n".join(_lines(answer)))
         if embeddings:
             _store(steps, ready, chosen, Path(model), embeddings)
 
@@ -159,8 +152,9 @@ def _new_cache(cache: Path) -> str:
 
 def _lines(answer: Answer) -> Iterator[str]:
     label = answer.label or ("abstained" if answer.abstained else "no label")
+    valence = "" if answer.valence is None else f", valence {answer.valence:+.2f}"
     lacks = f"  (without {', '.join(answer.missing)})" if answer.missing else ""
-    yield f"{answer.clip_id}: {label} {answer.confidence:.2f}{lacks}"
+    yield f"{answer.clip_id}: {label} {answer.confidence:.2f}{valence}{lacks}"
     if answer.text:
         yield f"  {answer.text}"
 

@@ -12,6 +12,7 @@ from emo.cli.study_options import json_option
 from emo.errors import ConfigError
 
 FILE = click.Path(dir_okay=False, path_type=Path)
+PLACE = click.Path(path_type=Path)
 ANSWERS = "--answers NAME=FILE"
 
 
@@ -20,10 +21,13 @@ ANSWERS = "--answers NAME=FILE"
 @click.option(
     "--board", "boards", multiple=True, help="Published table, by name or YAML file.  [default: all]"
 )
+@click.option(
+    "--against", default="", metavar="NAME", help="Compare the other results with this one, clip by clip."
+)
 @click.option("--list", "listed", is_flag=True, help="Name the published tables.")
 @click.option("--clip", help="One clip: what each of --answers says of it.")
 @click.option("--answers", multiple=True, metavar="NAME=FILE", help="With --clip: a system's answers.")
-@click.option("--truth", type=FILE, help="With --clip: the manifest, or a table with labels.")
+@click.option("--truth", type=PLACE, help="With --clip: manifest, its folder, or a table with labels.")
 @click.option("--clues", type=click.Path(path_type=Path), help="With --clip: clue file, or MERR folder.")
 @click.option("--out", "outs", multiple=True, type=FILE, help="Write .html, .md, .tex or .txt; repeatable.")
 @json_option()
@@ -32,6 +36,7 @@ def report(
     ctx: click.Context,
     results: tuple[str, ...],
     boards: tuple[str, ...],
+    against: str,
     listed: bool,
     clip: str | None,
     answers: tuple[str, ...],
@@ -42,11 +47,14 @@ def report(
 ) -> None:
     """Print RESULTS, folders with a scores.json (NAME=FOLDER gives a name), beside published tables.
 
-    Caveats stand below each table; rows of another protocol carry a dagger, yours an arrow. With --clip the
-    answers of several systems for one clip stand side by side, each clue marked.
+    Folders of one name are runs of one system: mean and standard deviation. Declared groups and the rights of
+    the data stand in tables of their own. Caveats stand below each table; rows of another protocol carry a
+    dagger, yours an arrow. With --clip the answers of several systems for one clip stand side by side, each
+    clue marked.
 
     \b
     emo report ours=runs/llm/test --board mer2023-semi --out table.html --out table.tex
+    emo report a=runs/s0/test a=runs/s1/test b=runs/lmf/test --against b
     emo report --clip clip_007 --truth manifest.jsonl --answers llm=a.jsonl --answers head=b.jsonl
     """
     from emo.evaluation.leaderboard import board_names
@@ -62,51 +70,28 @@ def report(
     elif answers or truth or clues:
         raise ConfigError(f"{ANSWERS}, --truth and --clues go with --clip ID.")
     else:
-        _boards(ctx, results, boards, outs, as_json)
+        _boards(ctx, results, boards, against, outs, as_json)
 
 
 def _boards(
-    ctx: click.Context, results: Sequence[str], boards: Sequence[str], outs: Sequence[Path], as_json: bool
+    ctx: click.Context,
+    results: Sequence[str],
+    boards: Sequence[str],
+    against: str,
+    outs: Sequence[Path],
+    as_json: bool,
 ) -> None:
-    from emo.corpora.declared import declared_rights
-    from emo.evaluation.board_text import FORMS, board_table, terminal
-    from emo.evaluation.leaderboard import board_names, load_board, placed
-    from emo.evaluation.own_results import read_own
-    from emo.rights import united
+    from emo.evaluation.board_text import FORMS, terminal
+    from emo.pipeline.own_report import own_report
 
     _refuse_suffixes(outs, tuple(FORMS))
-    own = [result for place in results for result in read_own(place)]
-    data = united(*(declared_rights(result.path, []) for result in own))
-    for record in data:
-        voice(ctx).note(f"made of {record.sentence}; cite: {record.citation or 'nobody said'}")
-    tables, rows = [], {}
-    for name in boards or board_names():
-        board = load_board(name)
-        keys = {column.key for column in board.columns}
-        fitting = [result for result in own if keys & set(result.values)] if not boards else own
-        lines = placed(board, fitting)
-        tables.append(board_table(board, lines))
-        rows[name] = {
-            "caveats": list(board.caveats),
-            "columns": [column.key for column in board.columns],
-            "rows": [
-                {
-                    "system": line.system,
-                    "cells": list(line.cells),
-                    "source": line.source,
-                    "caveat": line.caveat,
-                    "yours": line.mine,
-                    "other_protocol": line.other,
-                }
-                for line in lines
-            ],
-        }
+    found = own_report(results, boards, against=against)
     for path in outs:
-        _write(ctx, path, FORMS[path.suffix.lower()](tables))
+        _write(ctx, path, FORMS[path.suffix.lower()](found.tables))
     if as_json:
-        print_json({"boards": rows, "data": [record.to_json() for record in data]})
+        print_json(found.to_json())
     elif not outs:
-        click.echo(terminal(tables), nl=False)
+        click.echo(terminal(found.tables), nl=False)
 
 
 def _clip(
@@ -118,6 +103,7 @@ def _clip(
     outs: Sequence[Path],
     as_json: bool,
 ) -> None:
+    from emo.corpora.manifest import manifest_of
     from emo.evaluation.side_by_side import view_report, view_text
     from emo.pipeline.clip_report import clues_in, view_clip
 
@@ -125,7 +111,10 @@ def _clip(
         raise ConfigError(f"--clip needs --truth FILE and at least one {ANSWERS}.")
     _refuse_suffixes(outs, (".html", ".txt"))
     view = view_clip(
-        clip, truth, [_named(given) for given in answers], clues_in(clues) if clues is not None else None
+        clip,
+        manifest_of(truth),
+        [_named(given) for given in answers],
+        clues_in(clues) if clues is not None else None,
     )
     for path in outs:
         page = view_report(view).html() if path.suffix.lower() == ".html" else view_text(view)

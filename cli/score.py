@@ -18,19 +18,20 @@ if TYPE_CHECKING:
     from emo.evaluation.scoring import FileScores
 
 FILE = click.Path(dir_okay=False, path_type=Path)
+PLACE = click.Path(path_type=Path)
 
 
 @click.command()
-@click.argument("predictions", nargs=-1, required=True, type=FILE)
-@click.option("--truth", required=True, type=FILE, help="Manifest or table with the true values.")
+@click.argument("predictions", nargs=-1, required=True, type=PLACE)
+@click.option("--truth", required=True, type=PLACE, help="Manifest, its folder, or a table of true values.")
 @click.option("--metric", default="labels", show_default=True, help="See the list above.")
-@click.option("--against", multiple=True, type=FILE, help="Answers of another system: a paired test.")
+@click.option("--against", multiple=True, type=PLACE, help="Answers of another system: a paired test.")
 @click.option("--labels", default="", help="Label set (mer2023, merr, dfew), or labels with commas.")
 @click.option("--truth-column", help="Column of the true value.  [default: by the metric]")
 @click.option("--column", help="Column of the answer.  [default: by the metric]")
 @click.option("--cluster", help="Column of the truth that is resampled.  [default: speaker, or dialogue]")
 @click.option("--group", help="Column of declared groups, for scores by group and the worst gap.")
-@click.option("--group-file", type=FILE, help="Table with that column.  [default: --truth]")
+@click.option("--group-file", type=PLACE, help="Table with that column.  [default: --truth]")
 @click.option("--split", default="all", show_default=True, help="Rows of the truth that are scored.")
 @click.option("--synonyms", type=FILE, help="mer2024-ov: groups of words that mean the same.")
 @click.option("--wheel-data", type=click.Path(path_type=Path), help="Folder of the wheels' vocabulary.")
@@ -65,26 +66,32 @@ def score(
 ) -> None:
     """Score PREDICTIONS, .csv, .jsonl or -openset.npz with a clip a row, against the truth.
 
-    Several files are runs of one system with other seeds. Intervals are bootstraps by speaker; a clip
-    without an answer counts as invalid. Metrics: labels, mer2023, valence, mosi (and MOSEI), sims,
-    mer2024-ov, ew-2025, ew-2026, hit-rate-2025, hit-rate-2026.
+    A folder of `emo evaluate --out` stands for its answers.jsonl. Several files are runs of one system with
+    other seeds. Intervals are bootstraps by speaker; a clip without an answer counts as invalid. Metrics:
+    labels, mer2023, valence, mosi (and MOSEI), sims, mer2024-ov, ew-2025, ew-2026, hit-rate-2025,
+    hit-rate-2026.
 
     \b
-    emo score answers.jsonl --truth clips/manifest.jsonl --group gender
+    emo score answers.jsonl --truth clips/ --group gender
     emo score ours.csv --truth gt.csv --metric ew-2026 --fetch-wheel --against theirs.csv
     """
+    from emo.corpora.declared import rights_of, write_rights
+    from emo.corpora.manifest import manifest_of
     from emo.evaluation.measures import Settings
+    from emo.evaluation.own_results import FILE as SCORES
+    from emo.evaluation.own_results import answers_in
     from emo.evaluation.scoring import score_files
 
     if group_file and not group:
         raise ConfigError("--group-file needs --group, the name of the column.")
     if fetch_wheel:
         wheel_data = _fetched(metric, wheel_data)
+    truth = manifest_of(truth)
     found = score_files(
         metric,
         truth,
-        predictions,
-        against=against,
+        [answers_in(place) for place in predictions],
+        against=[answers_in(place) for place in against],
         settings=Settings(
             labels=labels,
             truth_column=truth_column,
@@ -94,16 +101,19 @@ def score(
         ),
         cluster=cluster,
         group=group,
-        group_file=group_file,
+        group_file=manifest_of(group_file) if group_file else None,
         split=split,
         encoding=encoding,
         seed=seed,
     )
-    result = found.to_json()
+    data = rights_of(truth, found.datasets)
+    result = {**found.to_json(), "data": [record.to_json() for record in data]}
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         text = json.dumps({"schema_version": SCHEMA_VERSION, **result}, ensure_ascii=False, indent=1)
-        (out / "scores.json").write_text(text + "\n", encoding="utf-8")
+        (out / SCORES).write_text(text + "\n", encoding="utf-8")
+        if data:
+            write_rights(out / SCORES, data)
     if as_json:
         print_json(result)
         return

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +12,7 @@ import click
 from emo.cli.accept_option import DEGRADED, accept_option
 from emo.cli.console import voice
 from emo.cli.leak_option import checked_run_data, leak_option
+from emo.cli.model_options import look_here
 from emo.cli.study_options import cache_option, features_option, json_option, manifest_option, out_option
 from emo.cli.train_head_work import HeadWork
 from emo.config.heads import HeadConfig
@@ -163,7 +163,7 @@ def _cells(base: HeadConfig, settings: Sequence[str], sweeps: Sequence[str]) -> 
     from emo.heads.grid import grid
 
     if ":" in base.head or any(":" in sweep for sweep in sweeps):
-        sys.path.append(str(Path.cwd()))
+        look_here()
     if mistakes := base.mistakes():
         raise ConfigError(*mistakes)
     if several := [setting for setting in settings if "," in setting]:

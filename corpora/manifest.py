@@ -114,6 +114,16 @@ def manifest_in(place: Path) -> Path:
     return held[0] if held else place
 
 
+def manifest_of(place: Path) -> Path:
+    """As `manifest_in`; ConfigError where `place` is a folder without a manifest."""
+    found = manifest_in(place)
+    if found.is_dir():
+        raise ConfigError(
+            f"{place}: a folder without {' or '.join(MANIFEST_NAMES)}. Name the file with the labels."
+        )
+    return found
+
+
 def _walked(folder: Path) -> tuple[list[Clip], int]:
     found: list[Path] = []
     ignored = 0

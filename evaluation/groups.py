@@ -6,8 +6,9 @@ group names, never models. Axes: N clips, P groups, R resamples, G clusters.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -22,7 +23,7 @@ from emo.evaluation.intervals import (
 )
 from emo.evaluation.summed import Summed
 
-RESAMPLES, SHUFFLES = 2000, 1000
+RESAMPLES, SHUFFLES, LEVEL = 2000, 1000, 0.95
 FEW_CLUSTERS = 5
 
 
@@ -76,6 +77,34 @@ class GroupScores:
             "undeclared": self.undeclared,
             "notes": list(self.notes),
         }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> GroupScores:
+        """What `to_json` gave; KeyError, TypeError or ValueError where it did not."""
+        name = str(data["score"])
+
+        def interval(row: Mapping[str, Any], clusters: int) -> Interval:
+            low, high = map(float, row["ci"])
+            return Interval(name, float(row["value"]), low, high, LEVEL, clusters)
+
+        groups = tuple(
+            GroupScore(
+                group=str(group),
+                score=interval(row, int(row["clusters"])),
+                n=int(row["n"]),
+                invalid_rate=float(row["invalid_rate"]),
+            )
+            for group, row in data["groups"].items()
+        )
+        gap = data["worst_gap"]
+        return cls(
+            column=str(data["column"]),
+            groups=groups,
+            gap=interval(gap, groups[0].score.clusters + groups[-1].score.clusters),
+            p_value=float(gap["p_value"]),
+            undeclared=int(data["undeclared"]),
+            notes=tuple(map(str, data["notes"])),
+        )
 
 
 def by_group(

@@ -149,6 +149,8 @@ def _own(board: Leaderboard, result: OwnResult) -> Line:
     for column in board.columns:
         value = result.values.get(column.key)
         text = "-" if value is None else f"{value * board.scale:.{board.decimals}f}"
+        if column.key in result.deviations:
+            text += f" ± {result.deviations[column.key] * board.scale:.{board.decimals}f}"
         if value is not None and (interval := result.intervals.get(column.key)):
             low, high = (f"{end * board.scale:.{board.decimals}f}" for end in interval)
             if len(board.columns) > FEW_COLUMNS:
@@ -156,11 +158,17 @@ def _own(board: Leaderboard, result: OwnResult) -> Line:
             else:
                 text += f" [{low}, {high}]"
         cells.append(text)
+    if result.deviations:
+        below += f", mean ± standard deviation over {result.runs} runs"
+    if "ece" in result.values:
+        below += f", ECE {result.values['ece']:.3f}"
+    if result.data:
+        below += f"; of {', '.join(f'{record.name} ({record.licence})' for record in result.data)}"
     differs = why_other(board, result)
     return Line(
         system=result.name,
         cells=tuple(cells),
-        source=str(result.path),
+        source=result.source,
         caveat=f"n {result.n}, invalid {result.invalid_rate:.1%}{below}"
         + (f"; {differs}" if differs else ""),
         mine=True,

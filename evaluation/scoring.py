@@ -16,6 +16,7 @@ from emo.evaluation.intervals import Difference
 from emo.evaluation.measures import Settings, measure_named, pair
 from emo.evaluation.summed import Measured, OverSeeds, Summed, differences, measured, over_seeds
 
+DATASET = "dataset"
 CLUSTERS = ("speaker", "dialogue", "dialogue_id", "session")
 
 
@@ -24,7 +25,8 @@ class FileScores:
     """Scores of one system.
 
     `runs` has one entry a file; `seeds` is over them where there are several, `against` the differences to
-    the other system where one was named; `groups` are of the first run.
+    the other system where one was named; `groups` are of the first run. `datasets` are those that the rows
+    of the truth name.
     """
 
     metric: str
@@ -36,6 +38,7 @@ class FileScores:
     groups: GroupScores | None
     cluster: str | None
     notes: tuple[str, ...]
+    datasets: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, object]:
         """Everything, the first run's scores on top."""
@@ -102,6 +105,7 @@ def score_files(
         groups=groups,
         cluster=column,
         notes=(*notes, *more),
+        datasets=tuple(sorted({name for row in table.rows.values() if (name := text_of(row.get(DATASET)))})),
     )
 
 

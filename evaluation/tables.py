@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from emo.evaluation.intervals import Interval
 from emo.evaluation.metrics import Scores
 
 HEADERS = ("system", "n", "weighted F1", "95 % interval", "UAR", "WAR", "invalid")
+TITLES: Mapping[str, str] = {
+    "weighted_f1": "weighted F1",
+    "uar": "UAR",
+    "war": "WAR",
+    "ece": "ECE",
+    "mse": "MSE",
+    "ccc": "CCC",
+    "mae": "MAE",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +27,11 @@ class Result:
     system: str
     scores: Scores
     interval: Interval | None = None
+
+
+def title_of(score: str) -> str:
+    """How a score is called in a table; its key where it has no other name."""
+    return TITLES.get(score, score)
 
 
 def result_rows(results: Sequence[Result]) -> list[tuple[str, ...]]:

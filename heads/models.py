@@ -12,11 +12,13 @@ import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import Literal, Protocol, cast, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
+from emo.digests import sha256_file
 from emo.errors import ConfigError
 from emo.heads.batches import FeatureBatch
 
@@ -99,6 +101,13 @@ def head_factory(name: str) -> HeadFactory:
         return cast(HeadFactory, getattr(import_module(module), attribute))
     except (ImportError, AttributeError, ValueError) as error:
         raise ConfigError(f"head {name!r} cannot be imported: {error}. Is it on PYTHONPATH?") from error
+
+
+def code_digest(name: str) -> str:
+    """SHA-256, as 64 hex digits, of the file that the head called `name` is written in; "" where none is."""
+    factory = head_factory(name)
+    file = inspect.getsourcefile(factory) if inspect.isclass(factory) or inspect.isfunction(factory) else None
+    return sha256_file(Path(file)) if file else ""
 
 
 def head_reads(name: str) -> Reads:

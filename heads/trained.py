@@ -9,6 +9,7 @@ Axes: B batch, K classes.
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -126,7 +127,8 @@ class TrainedHead:
         """The head that `save` wrote.
 
         A head that is code of yours is imported only where you name the same `module:Class` in `head`: a file
-        does not decide what is imported. CheckpointError where something is missing or does not fit.
+        does not decide what is imported. CheckpointError where something is missing or does not fit, or
+        where `head` is another than the folder holds.
         """
         card, tensors = _read(folder)
         try:
@@ -140,11 +142,7 @@ class TrainedHead:
             best_epoch, commit = card["best_epoch"], card["commit"]
         except (KeyError, TypeError, AttributeError) as error:
             raise CheckpointError(f"{folder / CARD}: incomplete: {error!r}. Train the head again.") from error
-        if config.head not in HEADS and config.head != head:
-            raise CheckpointError(
-                f"{folder}: its head is code of your own, which no command imports because a file says so. "
-                f"Load it in Python: TrainedHead.load({str(folder)!r}, head={config.head!r})."
-            )
+        _check_consent(folder, config.head, head)
         model = make_head(config.head, dims, output_count(labels, config), **config.options)
         try:
             model.load_state_dict(_under("model.", tensors), strict=True)
@@ -162,6 +160,21 @@ class TrainedHead:
             history=history,
             best_epoch=best_epoch,
             commit=commit,
+        )
+
+
+def _check_consent(folder: Path, stored: str, named: str | None) -> None:
+    """CheckpointError unless the stored head is one of emo's own, or the very one that the user named."""
+    if named is not None and named != stored:
+        raise CheckpointError(
+            f"{folder}: holds the head {stored!r}, not {named!r}. Leave out --head"
+            + ("." if stored in HEADS else ", or name that one if its code is yours.")
+        )
+    if stored not in HEADS and named is None:
+        raise CheckpointError(
+            f"{folder}: its head is code of somebody's own, {stored!r}, which is not imported because a file "
+            f"says so. If you know that code, name it: --head {shlex.quote(stored)}, or in Python "
+            f"head={stored!r}."
         )
 
 

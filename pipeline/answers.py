@@ -16,7 +16,8 @@ class Answer:
     `label` is None where a generated answer named no label of the set (it is never repaired into one), or
     where the system was not sure enough and `abstained`. `confidence` is the probability of the label that
     was said, 0 where none was. `probabilities` are over the label set; `text` is the reasoning, generated
-    after the label; `features` were used, `missing` were not to be had.
+    after the label; `features` were used, `missing` were not to be had. `valence` is None where the system
+    gives none.
     """
 
     clip_id: str
@@ -27,6 +28,7 @@ class Answer:
     text: str = ""
     features: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
+    valence: float | None = None
 
     @property
     def explained(self) -> str:
@@ -40,6 +42,9 @@ class Answer:
         return replace(self, label=None, abstained=True, text="")
 
     def to_json(self) -> dict[str, Any]:
-        """The object that `emo predict --json` prints on a line; probabilities to six decimals."""
-        shares = {label: round(share, DECIMALS) for label, share in self.probabilities.items()}
-        return asdict(self) | {"probabilities": shares, "confidence": round(self.confidence, DECIMALS)}
+        """The object that `emo predict --json` prints on a line; numbers to six decimals."""
+        return asdict(self) | {
+            "probabilities": {label: round(share, DECIMALS) for label, share in self.probabilities.items()},
+            "confidence": round(self.confidence, DECIMALS),
+            "valence": None if self.valence is None else round(self.valence, DECIMALS),
+        }

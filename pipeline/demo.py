@@ -16,6 +16,7 @@ from emo.cache import Space
 from emo.clip import Clip
 from emo.config.demo import DemoConfig
 from emo.config.heads import HeadConfig
+from emo.corpora.declared import declared_rights
 from emo.evaluation.intervals import Difference, paired_bootstrap
 from emo.evaluation.metrics import majority_scores
 from emo.evaluation.scored import Scored
@@ -84,7 +85,7 @@ def _trained(
     """The fusion head and the LLaMA stage, saved under `out`: the head's run and the stage's events."""
     with clock.step("heads"):
         run = _best_head(clips, spaces, config, say)
-        write_run(run, out / "runs" / "head")
+        write_run(run, out / "runs" / "head", declared_rights(None, clips))
     with clock.step("base"):
         texts, base = texts_and_base(out, clips, config, say)
     with clock.step("llm"):

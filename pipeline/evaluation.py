@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 
@@ -16,10 +17,11 @@ from emo.errors import ConfigError
 from emo.evaluation.calibration import CalibrationScores, calibration_scores
 from emo.evaluation.groups import GroupScores, by_group
 from emo.evaluation.intervals import Interval, bootstrap_interval
-from emo.evaluation.mer2023 import labels_only
+from emo.evaluation.mer2023 import labels_only, mer2023
 from emo.evaluation.published import EvaluationRecipe, Expected
 from emo.evaluation.scored import Scored, score
 from emo.evaluation.selective import RiskCoverage, risk_coverage
+from emo.evaluation.summed import Measured, measured
 from emo.heads.loader import FeatureSpace
 from emo.labels import parse_label
 from emo.llm.generation import generate
@@ -43,8 +45,9 @@ class Evaluation:
     """Answers on labelled clips with every score.
 
     `scored` counts every answer as it was said; `groups` are its UAR by declared group, where one was asked
-    for. `answered` are the scores of the answers that are at least
-    `threshold` sure, None where there is no threshold or none is; `coverage` is their share.
+    for. `answered` are the scores of the answers that are at least `threshold` sure, None where there is no
+    threshold or none is; `coverage` is their share. `combined` is MER2023's score of label and valence, of
+    the clips whose valence is known, None where none is or the system gives none.
     """
 
     clips: Sequence[Clip]
@@ -56,6 +59,7 @@ class Evaluation:
     coverage: float
     answered: Scored | None
     groups: GroupScores | None = None
+    combined: Measured | None = None
 
     def to_json(self) -> dict[str, object]:
         """Every score by its name."""
@@ -69,6 +73,7 @@ class Evaluation:
             "risk_coverage": self.risk.to_json(),
             "abstain_below": withheld,
             "groups": self.groups.to_json() if self.groups else None,
+            "combined": self.combined.to_json() if self.combined else None,
         }
 
 
@@ -79,9 +84,11 @@ def evaluate(
     *,
     abstain_below: float = 0.0,
     groups: Groups | None = None,
+    valences: Mapping[str, float] = MappingProxyType({}),
     seed: int = 0,
 ) -> Evaluation:
-    """Ask `system` about `clips` and score what it says; `seed` is the bootstrap's.
+    """Ask `system` about `clips` and score what it says; `seed` is the bootstrap's, `valences` the truth of
+    some clips by id.
 
     ConfigError where a clip has no label, or one that the system does not know, or fewer than two groups.
     """
@@ -106,12 +113,34 @@ def evaluate(
         coverage=len(sure) / len(clips),
         answered=answered,
         groups=_by_group(scored, groups, seed) if groups else None,
+        combined=_combined(clips, answers, system.labels, valences, seed) if system.gives_valence else None,
     )
 
 
 def _by_group(scored: Scored, groups: Groups, seed: int) -> GroupScores:
     summed = labels_only(scored.truth, scored.predicted, scored.labels)
     return by_group(summed, groups.of_clips, scored.speakers, score="uar", column=groups.column, seed=seed)
+
+
+def _combined(
+    clips: Sequence[Clip],
+    answers: Sequence[Answer],
+    labels: Sequence[str],
+    valences: Mapping[str, float],
+    seed: int,
+) -> Measured | None:
+    known = [place for place, clip in enumerate(clips) if clip.clip_id in valences]
+    if not known:
+        return None
+    some, said = [clips[place] for place in known], [answers[place] for place in known]
+    summed = mer2023(
+        labels_of(some),
+        [answer.label for answer in said],
+        labels,
+        [valences[clip.clip_id] for clip in some],
+        [answer.valence for answer in said],
+    )
+    return measured(summed, [clip.speaker for clip in some], seed=seed)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

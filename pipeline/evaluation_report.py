@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from emo.clip import Clip
 from emo.evaluation.figures import confusion_figure, png_bytes, reliability_figure, risk_figure
 from emo.evaluation.intervals import Interval
 from emo.evaluation.report import Report
 from emo.evaluation.scored import Scored
 from emo.evaluation.selective import RiskCoverage
-from emo.evaluation.tables import HEADERS, Result, per_class_rows, result_rows
+from emo.evaluation.tables import HEADERS, Result, per_class_rows, result_rows, title_of
 from emo.pipeline.evaluation import Evaluation, Reproduction
 from emo.pipeline.systems import System
 
@@ -30,7 +31,7 @@ def write_evaluation(evaluation: Evaluation, system: System, title: str, how: st
     _refusing(report, evaluation)
     report.section("How this was made").code(how)
     rows = [
-        {"truth": clip.label, **answer.unless_below(evaluation.threshold).to_json()}
+        {"truth": clip.label, **_speaker(clip), **answer.unless_below(evaluation.threshold).to_json()}
         for clip, answer in zip(evaluation.clips, evaluation.answers, strict=True)
     ]
     return _write(report, evaluation.to_json(), rows, out)
@@ -66,7 +67,7 @@ def write_reproduction(found: Reproduction, title: str, how: str, out: Path) -> 
     _mistakes(report, found.official or found.strict)
     report.section("How this was made").code(how)
     rows = [
-        {"clip_id": clip.clip_id, "truth": clip.label, "label": label, "said": text}
+        {"clip_id": clip.clip_id, "truth": clip.label, **_speaker(clip), "label": label, "said": text}
         for clip, label, text in zip(found.clips, found.strict.predicted, found.said, strict=True)
     ]
     return _write(report, found.to_json(), rows, out)
@@ -74,6 +75,15 @@ def write_reproduction(found: Reproduction, title: str, how: str, out: Path) -> 
 
 def _subtitle(scored: Scored) -> str:
     return f"{scored.scores.n} clips, {scored.interval.clusters} speakers or clips of unknown speaker"
+
+
+def _speaker(clip: Clip) -> dict[str, str]:
+    """Whose clip it is, as the manifest calls them: what a paired test resamples."""
+    return {"speaker": clip.speaker} if clip.speaker else {}
+
+
+def _counts(scored: Scored) -> str:
+    return f"n {scored.scores.n}, invalid {scored.scores.invalid_rate:.1%}"
 
 
 def _results(report: Report, evaluation: Evaluation) -> None:
@@ -93,11 +103,33 @@ def _results(report: Report, evaluation: Evaluation) -> None:
         name = f"answers at least {evaluation.threshold:.2f} sure ({evaluation.coverage:.0%})"
         rows.append(Result(name, evaluation.answered.scores, evaluation.answered.interval))
     report.table(HEADERS, result_rows(rows), "Intervals: 95 %, bootstrap over speakers.")
+    _combined(report, evaluation)
+
+
+def _combined(report: Report, evaluation: Evaluation) -> None:
+    found = evaluation.combined
+    if found is None:
+        return
+    report.table(
+        ("with the valence, as MER2023", "n", "value", "95 % interval", "invalid"),
+        [
+            (
+                title_of(each.metric),
+                str(found.n),
+                f"{each.point:.3f}",
+                each.bounds,
+                f"{found.invalid_rate:.1%}",
+            )
+            for each in found.scores
+        ],
+        "Combined: weighted F1 - 0.25 MSE of the valence, of the clips whose valence is known.",
+    )
 
 
 def _mistakes(report: Report, scored: Scored) -> None:
     report.section("Who is taken for whom")
-    report.images((png_bytes(confusion_figure(scored.scores)), "clips by true and answered label"))
+    caption = f"clips by true and answered label; {_counts(scored)}"
+    report.images((png_bytes(confusion_figure(scored.scores)), caption))
     report.table(("class", "n", "precision", "recall", "F1"), per_class_rows(scored.scores))
 
 
@@ -133,7 +165,8 @@ def _calibration(report: Report, evaluation: Evaluation, system: System) -> None
         "Of answers given with probability p, a share of p should be right. "
         f"{_calibrated(system)} Bars show accuracy, marks the mean confidence.",
     )
-    report.images((png_bytes(reliability_figure(found)), f"reliability in {len(found.bins)} bins"))
+    caption = f"reliability in {len(found.bins)} bins; ECE {found.ece}, {_counts(evaluation.scored)}"
+    report.images((png_bytes(reliability_figure(found)), caption))
     report.table(
         ("score", "value", "95 % interval"),
         [
@@ -161,21 +194,23 @@ def _refusing(report: Report, evaluation: Evaluation) -> None:
         coverage=evaluation.coverage if evaluation.threshold else None,
         mark_label=f"p >= {evaluation.threshold:.2f}",
     )
-    report.images((png_bytes(figure), "error rate by share of clips answered"))
+    caption = f"error rate by share of clips answered; {_counts(evaluation.scored)}"
+    report.images((png_bytes(figure), caption))
     report.table(
-        ("answered", "error rate", "least confidence"),
-        [_at(curve, share) for share in SHARES],
+        ("answered", "n", "error rate", "least confidence"),
+        [_at(curve, share, len(evaluation.clips)) for share in SHARES],
         f"Area under the curve {curve.aurc}.",
     )
 
 
-def _at(curve: RiskCoverage, share: float) -> tuple[str, str, str]:
-    """The widest answering that does not go beyond `share` of the clips."""
+def _at(curve: RiskCoverage, share: float, clips: int) -> tuple[str, str, str, str]:
+    """The widest answering that does not go beyond `share` of the `clips`."""
     places = [place for place, covered in enumerate(curve.coverage) if covered <= share + 1e-9]
     if not places:
-        return (f"{share:.0%}", "-", "-")
+        return (f"{share:.0%}", "0", "-", "-")
     last = places[-1]
-    return (f"{curve.coverage[last]:.0%}", f"{curve.risk[last]:.3f}", f"{curve.threshold[last]:.2f}")
+    covered, risk, least = curve.coverage[last], curve.risk[last], curve.threshold[last]
+    return (f"{covered:.0%}", str(round(covered * clips)), f"{risk:.3f}", f"{least:.2f}")
 
 
 def _line(name: str, interval: Interval) -> tuple[str, str, str]:

@@ -76,4 +76,7 @@ def _told(scored: Scored | None) -> str:
     if scored is None:
         return "no clip is left"
     scores = scored.scores
-    return f"weighted F1 {scored.interval}, UAR {scores.uar:.3f}, WAR {scores.war:.3f}, n {scores.n}"
+    return (
+        f"weighted F1 {scored.interval}, UAR {scores.uar:.3f}, WAR {scores.war:.3f}, n {scores.n}, "
+        f"invalid {scores.invalid_rate:.1%}"
+    )

@@ -42,6 +42,7 @@ def predict(
     reasons: bool = True,
     abstain_below: float = 0.0,
     accept_degraded: bool = False,
+    head: str | None = None,
     jobs: int = 0,
     limits: MediaLimits = DEFAULTS,
     on_progress: Callable[[ExtractProgress], None] | None = None,
@@ -51,12 +52,13 @@ def predict(
     `clips` are media files, folders, manifests or Clips; `text` is what is said in a single clip. Features
     go to and come from `cache`; `limits` is what media may claim and cost. A clip without a feature is
     answered without it, and says so. An answer whose probability is below `abstain_below` is withheld.
-    Features of damaged media are used only with `accept_degraded`.
+    Features of damaged media are used only with `accept_degraded`. A head whose class is your own is imported
+    only where `head` names it as `module:Class`.
 
-    Raises ConfigError where there is nothing to answer for, StaleCache where this installation's encoder
-    makes other features than the model was trained on.
+    Raises CheckpointError where the folder cannot be loaded, ConfigError where there is nothing to answer
+    for, StaleCache where this installation's encoder makes other features than the model was trained on.
     """
-    system = load_system(Path(model))
+    system = load_system(Path(model), head=head)
     ready = prepare(
         system,
         clips_named(clips, text),

@@ -52,8 +52,9 @@ NO_CALIBRATION = Calibration()
 class System(Protocol):
     """A trained model: the labels it knows, the features it needs by name, and its answers.
 
-    `arrays` says which array of each feature is read and `dims` its D; `sources` holds the recipes of the
-    features it was trained on, and lacks those that are not known, as of converted weights.
+    `gives_valence` says whether it answers with a valence too. `arrays` says which array of each feature is
+    read and `dims` its D; `sources` holds the recipes of the features it was trained on, and lacks those that
+    are not known, as of converted weights.
     """
 
     labels: tuple[str, ...]
@@ -61,6 +62,7 @@ class System(Protocol):
     dims: Mapping[str, int]
     sources: Mapping[str, Source]
     calibration: Calibration
+    gives_valence: bool
 
     def scores(self, clips: Sequence[Clip], batch: FeatureBatch) -> NDArray[np.float32]:
         """Logits or log-likelihoods of the labels (N, K), before calibration."""
@@ -75,7 +77,7 @@ class System(Protocol):
 
 
 class HeadSystem:
-    """A trained classifier head, or aligned projectors: labels and probabilities, no words."""
+    """A trained classifier head, or aligned projectors: labels, their probabilities, perhaps a valence."""
 
     def __init__(
         self,
@@ -90,6 +92,7 @@ class HeadSystem:
         self.sources: Mapping[str, Source] = head.sources
         self.arrays: Mapping[str, str] = {name: source.array for name, source in head.sources.items()}
         self.calibration = calibration
+        self.gives_valence = isinstance(head, TrainedHead) and head.config.valence > 0
         self._head, self._force = head, force
         self._validated_on = frozenset(validated_on)
 
@@ -103,9 +106,16 @@ class HeadSystem:
     ) -> Iterator[Answer]:
         """As System; there are no reasons to give. StaleCache as `scores`."""
         rows = self.calibration.probabilities(self.scores(clips, batch))
+        valences = self._valences(batch)
         for place, clip in enumerate(clips):
             label = self.labels[int(rows[place].argmax())]
-            yield _answer(clip, label, self.labels, rows[place], batch, place)
+            answer = _answer(clip, label, self.labels, rows[place], batch, place)
+            yield replace(answer, valence=valences[place])
+
+    def _valences(self, batch: FeatureBatch) -> Sequence[float | None]:
+        if self.gives_valence and isinstance(self._head, TrainedHead):
+            return self._head.valences(batch, force=self._force)
+        return [None] * len(batch.clip_ids)
 
     def validation(self, clips: Sequence[Clip], spaces: Mapping[str, FeatureSpace]) -> tuple[Clip, ...]:
         """As System: those written down beside the head, else the split that its seed makes of `clips`."""
@@ -120,6 +130,8 @@ class LlamaSystem:
 
     A model that was never taught to explain a label that is given is asked the open question instead.
     """
+
+    gives_valence = False
 
     def __init__(
         self,
@@ -199,6 +211,7 @@ def load_system(
     calibrated: bool = True,
     decoding: Decoding = REASONS,
     labels: Sequence[str] = (),
+    head: str | None = None,
     device: str = "cpu",
     dtype: str = "float32",
 ) -> System:
@@ -206,10 +219,13 @@ def load_system(
 
     `base` says where the LLaMA is now; `force` accepts another one, and features of another recipe;
     `calibrated` off leaves scores as the model gives them. `labels` are another label set than it was trained
-    on, uncalibrated: aligned projectors know every word of their LLaMA.
+    on, uncalibrated: aligned projectors know every word of their LLaMA. `head` names, as `module:Class`, the
+    code of a head that is not of emo: it is imported only so.
     CheckpointError where the folder is none or has no weights yet, or raised by what is loaded; ConfigError
-    for `labels` of another system.
+    for `labels` or a `head` of another system.
     """
+    if head is not None and not (folder / HEAD_CARD).exists():
+        raise ConfigError(f"{folder} holds no classifier head. Leave out --head.")
     validated_on = read_run_clips(folder).get("val", ())
     if (folder / PROJECTOR_CARD).exists():
         projectors, found = AlignedProjectors.load(folder), NO_CALIBRATION
@@ -225,9 +241,9 @@ def load_system(
         found = read_calibration(folder, card.config.labels) if calibrated else NO_CALIBRATION
         return LlamaSystem(model, card, found, decoding=decoding, validated_on=validated_on)
     if (folder / HEAD_CARD).exists():
-        head = TrainedHead.load(folder)
-        found = read_calibration(folder, head.labels) if calibrated else NO_CALIBRATION
-        return HeadSystem(head, found, force=force, validated_on=validated_on)
+        trained = TrainedHead.load(folder, head=head)
+        found = read_calibration(folder, trained.labels) if calibrated else NO_CALIBRATION
+        return HeadSystem(trained, found, force=force, validated_on=validated_on)
     raise CheckpointError(_why_nothing(folder))
 
 

@@ -1,6 +1,6 @@
 """The corpus: a cast list rendered in parallel, and described in files next to the clips.
 
-    manifest.jsonl               clips with text, label, speaker, split and action-unit file
+    manifest.jsonl               clips with text, label, speaker, split, data set and action-unit file
     clips/000/sample_00000000.mp4, au/000/sample_00000000.csv
     MERR_coarse_grained.json|txt, MERR_fine_grained.json|txt
     truth.jsonl                  what was planted in each clip: never an input to a model
@@ -38,6 +38,7 @@ from emo.seeds import generator
 
 RECIPE_VERSION = 1  # raise it whenever the same settings give other frames, waves or words
 ON_SHEET = 24
+DATASET = "rendered"  # its entry in corpora/catalogue.yaml says whose clips these are and what may be done
 DISCLAIMER = "Drawn people with planted expressions and tones: for checking software, no claim about emotion."
 
 
@@ -131,5 +132,6 @@ def _manifest_row(folder: Path, planned: PlannedClip) -> Clip:
         label=role.label,
         speaker=role.speaker_id,
         split=role.split,
+        dataset=DATASET,
         au_path=folder / planned.units,
     )

@@ -7,11 +7,11 @@ import pytest
 from click.testing import CliRunner
 
 from emo.cache import open_cache
-from emo.cli.leak_option import media_digests
 from emo.cli.main import emo as command
 from emo.cli.main import exit_code
 from emo.clip import Clip
 from emo.corpora import read_manifest
+from emo.pipeline.seen import media_digests
 from emo.testing import tone, write_clip
 
 HERTZ = {"03": 440.0, "04": 150.0}  # RAVDESS' codes of happy and sad

@@ -50,7 +50,7 @@ def test_the_manifest_names_clips_that_are_there(corpus, truth):
     assert len(clips) == 6 and ignored == 0
     for clip in clips:
         assert clip.path.is_file() and clip.au_path.is_file()
-        assert clip.text and clip.label in MER2023
+        assert clip.text and clip.label in MER2023 and clip.dataset == "rendered"
         assert (clip.label, clip.speaker, clip.split) == tuple(
             truth[clip.clip_id][name] for name in ("label", "speaker", "split")
         )
