@@ -9,7 +9,7 @@ import click
 
 from emo.cli.accept_option import DEGRADED, accept_option
 from emo.cli.console import print_json, quieten_transformers
-from emo.cli.device_option import refuse_absent
+from emo.cli.device_option import refuse_absent, refuse_bits
 from emo.cli.labelled import refuse_unlabelled
 from emo.cli.model_options import model_options
 from emo.cli.study_options import json_option
@@ -52,6 +52,7 @@ def calibrate(
     from emo.pipeline.systems import load_system
 
     refuse_absent(loading["device"])
+    refuse_bits(loading["bits"], loading["device"])
     clips, _ = clips_in(Path(manifest))
     refuse_unlabelled(manifest, clips)
     quieten_transformers()

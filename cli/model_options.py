@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from emo.cli.device_option import device_option, dtype_option, refuse_absent
+from emo.cli.device_option import bits_option, device_option, dtype_option, refuse_absent, refuse_bits
 from emo.cli.study_options import cache_option
 
 if TYPE_CHECKING:
@@ -18,14 +18,6 @@ if TYPE_CHECKING:
     from emo.pipeline.systems import System
 
 _OPTIONS = (
-    click.option(
-        "--model",
-        "--system",
-        "model",
-        required=True,
-        type=click.Path(),
-        help="Folder of a trained head or LLaMA stage.",
-    ),
     cache_option(),
     click.option("--base", help="Where the LLaMA is now.  [default: where it was in training]"),
     click.option(
@@ -35,21 +27,45 @@ _OPTIONS = (
     ),
     device_option(),
     dtype_option(),
+    bits_option(),
     click.option("--force", is_flag=True, help="Accept another LLaMA, and features of another recipe."),
 )
 
 
 def model_options(command: Callable[..., None]) -> Callable[..., None]:
     """Add the options to a command, which gets `model`, `cache`, `force` and, as `loading`, the others."""
+    return _with_options(command, model_required=True)
 
+
+def optional_model_options(command: Callable[..., None]) -> Callable[..., None]:
+    """As `model_options`, for a command that has something to do without a model: `model` may be None."""
+    return _with_options(command, model_required=False)
+
+
+def _with_options(command: Callable[..., None], *, model_required: bool) -> Callable[..., None]:
     @wraps(command)
-    def gathered(*args: Any, base: str | None, labels: str, device: str, dtype: str, **others: Any) -> None:
-        loading = {"base": base, "labels": labels_named(labels), "device": device, "dtype": dtype}
+    def gathered(
+        *args: Any, base: str | None, labels: str, device: str, dtype: str, bits: str, **others: Any
+    ) -> None:
+        loading = {
+            "base": base,
+            "labels": labels_named(labels),
+            "device": device,
+            "dtype": dtype,
+            "bits": int(bits),
+        }
         command(*args, loading=loading, **others)
 
     for option in reversed(_OPTIONS):
         gathered = option(gathered)
-    return gathered
+    return click.option(
+        "--model",
+        "--system",
+        "model",
+        required=model_required,
+        type=click.Path(),
+        help="Folder of a trained head or LLaMA stage.",
+    )(gathered)
 
 
 def labels_named(name: str) -> tuple[str, ...]:
@@ -67,7 +83,40 @@ def loaded(model: str, loading: dict[str, Any], *, force: bool, decoding: Decodi
     from emo.pipeline.systems import REASONS, load_system
 
     refuse_absent(loading["device"])
+    refuse_bits(loading["bits"], loading["device"])
     return load_system(Path(model), force=force, decoding=decoding or REASONS, **loading)
+
+
+def answers_digest(
+    model: str,
+    spaces: Mapping[str, Space],
+    loading: Mapping[str, Any],
+    force: bool,
+    abstain_below: float,
+    *,
+    reasons: bool,
+    **decoding: Any,
+) -> str:
+    """The digest of all that decides what the model of the options answers, features included."""
+    from pathlib import Path
+
+    from emo.config.hardware import WHOLE_BITS
+    from emo.pipeline.answer_identity import run_digest
+
+    unusual: dict[str, Any] = {"labels": list(loading["labels"])} if loading["labels"] else {}
+    if loading["bits"] != WHOLE_BITS:
+        unusual["bits"] = loading["bits"]
+    return run_digest(
+        Path(model),
+        spaces,
+        base=loading["base"],
+        force=force,
+        dtype=loading["dtype"],
+        **unusual,
+        abstain_below=abstain_below,
+        reasons=reasons,
+        **decoding,
+    )
 
 
 def note_unknown(speaker: Voice, system: System, spaces: Mapping[str, Space]) -> None:

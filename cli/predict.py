@@ -14,7 +14,7 @@ import click
 from emo.cli.accept_option import DEGRADED, accept_option
 from emo.cli.console import SCHEMA_VERSION, Steps, quieten_transformers, voice
 from emo.cli.extract_options import media_options
-from emo.cli.model_options import loaded, model_options, note_unknown
+from emo.cli.model_options import answers_digest, loaded, model_options, note_unknown
 from emo.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def predict(
     """
     from emo.config.decoding import Decoding
     from emo.pipeline.answer_file import AnswerFile
-    from emo.pipeline.answer_identity import DIGITS, clip_digest, run_digest
+    from emo.pipeline.answer_identity import DIGITS, clip_digest
     from emo.pipeline.predict import clips_named, prepare
     from emo.pipeline.systems import answer_all
 
@@ -113,16 +113,8 @@ def predict(
         if stream:
             _read_along(ready, abstain_below)
             return
-        run = run_digest(
-            Path(model),
-            ready.spaces,
-            base=loading["base"],
-            force=force,
-            dtype=loading["dtype"],
-            **({"labels": list(loading["labels"])} if loading["labels"] else {}),
-            abstain_below=abstain_below,
-            reasons=not no_reasons,
-            **decoding,
+        run = answers_digest(
+            model, ready.spaces, loading, force, abstain_below, reasons=not no_reasons, **decoding
         )
         inputs = {clip.clip_id: clip_digest(clip, ready.spaces)[:DIGITS] for clip in chosen}
         done = file.go_on(run, inputs) if file is not None else frozenset()
