@@ -39,10 +39,10 @@ def timeline_figure(whole: Divided, told: dict[str, Any]) -> Figure:
         axes.spines[["left", "bottom"]].set_color(GRID)
         axes.tick_params(colors=INK, labelsize=9, length=0)
     bottom.xaxis.set_major_formatter(FuncFormatter(lambda at, _: _minutes(at)))
-    bottom.set_xlabel("minutes:seconds", color=MUTED)
+    bottom.set_xlabel("minutes:seconds; labels are perceived expression, not what one feels", color=MUTED)
     if told["shots"]:
         bottom.plot([], [], color=INK, linewidth=0.9, linestyle=(0, (4, 3)), label="a new shot")
-    top.set_title(whole.video.clip_id, loc="left", color=INK, fontsize=11)
+    top.set_title(whole.video.clip_id, loc="left", color=INK, fontsize=11, pad=20)
     figure.legend(loc="outside right upper", frameon=False, fontsize=9, labelcolor=INK)
     return figure
 
