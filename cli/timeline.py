@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -78,6 +79,7 @@ def timeline(
     emo timeline talk.mp4 --model runs/head --out talk-timeline
     emo timeline talk.mp4 --dry-run --set longest=5
     """
+    from emo.pipeline.people import crowd_note, crowded
     from emo.pipeline.predict import prepare
     from emo.pipeline.timeline import ANSWERS, SURVEY, answer_segments
     from emo.pipeline.timeline_files import FILES, timeline_json, write_timeline
@@ -107,10 +109,14 @@ def timeline(
             accept_degraded=accept == DEGRADED,
             jobs=jobs,
             **media,
+            on_people=lambda done, total, note: steps.show("who is it", done, total, note),
             on_progress=lambda event: steps.show("extract", event.done, event.total, event.clip_id),
         )
         steps.close()
+        whole = replace(whole, clips=tuple(ready.clips))
         note_unknown(speaker, system, ready.spaces)
+        for line in crowd_note(len(crowded(whole.clips, ready.spaces)), "segments"):
+            speaker.note(line)
         answered = answer_segments(
             whole,
             ready,

@@ -10,6 +10,7 @@ import numpy as np
 from emo.errors import MediaError
 from emo.extractors.decode import PictureSink
 from emo.extractors.faces import crop
+from emo.extractors.people import Person
 from emo.extractors.pictures import NearestPictures
 from emo.extractors.visual import Scene
 from emo.views import PeopleView, ViewData
@@ -32,7 +33,7 @@ class Portraits:
 
     def view(self, degraded: str | None) -> ViewData:
         """(P, size, size, 3), from left to right, with what is known of each."""
-        likeliest = self._people.likeliest()
+        largest, likeliest = self._people.chosen("largest", None), self._people.likeliest()
         faces = [
             crop(self._nearest.at(moment).rgb(), one.track.at(moment), MARGIN, self._view.size)
             for one, moment in zip(self._people.persons, self._moments, strict=True)
@@ -41,9 +42,12 @@ class Portraits:
             array=np.stack(faces),
             times=np.array(self._moments),
             meta={
-                "people": self._people.meta(self._people.chosen("active", None)),
-                "speaker_known": likeliest is not None,
-                "largest": self._people.persons.index(self._people.chosen("largest", None)) + 1,
+                "people": self._people.meta(likeliest or largest),
+                "largest": self._number(largest),
+                "likeliest_speaker": None if likeliest is None else self._number(likeliest),
             },
             degraded=degraded,
         )
+
+    def _number(self, person: Person) -> int:
+        return next(n for n, one in enumerate(self._people.persons, start=1) if one is person)
