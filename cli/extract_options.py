@@ -48,7 +48,7 @@ FEATURES = [
     click.option("--views", default="", help="Augmented views too: noise@10dB,blur@4px,flip."),
 ]
 RUNNING = [
-    click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N."),
+    click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps."),
     click.option(
         "--precision",
         type=click.Choice(["auto", "float32", "bfloat16", "float16"]),

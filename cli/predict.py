@@ -113,7 +113,8 @@ def predict(
         steps.close()
         chosen = ready.clips
         note_unknown(voice(ctx), system, ready.spaces)
-        for line in crowd_note(len(crowded(chosen, ready.spaces))):
+        several = crowded(chosen, ready.spaces)
+        for line in crowd_note(len(several), "clips", several):
             voice(ctx).note(line)
         if stream:
             _read_along(ready, abstain_below)

@@ -115,7 +115,8 @@ def timeline(
         steps.close()
         whole = replace(whole, clips=tuple(ready.clips))
         note_unknown(speaker, system, ready.spaces)
-        for line in crowd_note(len(crowded(whole.clips, ready.spaces)), "segments"):
+        several = crowded(whole.clips, ready.spaces)
+        for line in crowd_note(len(several), "segments", several):
             speaker.note(line)
         answered = answer_segments(
             whole,

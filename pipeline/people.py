@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -26,12 +27,13 @@ LARGEST, SPEAKER = "largest", "speaker"
 OFTEN = 0.15  # share of the looks with several faces from which on a clip shows several people
 PEOPLE = PeopleView()
 
+NOBODY: Mapping[str, int] = MappingProxyType({})
 Progress = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Seen:
-    """Everybody in a clip, from left to right: `faces` uint8 RGB (P, side, side, 3), and what is known of each.
+    """Everybody in a clip, from left to right: `faces` uint8 RGB (P, side, side, 3), what is known of each.
 
     `largest` and `speaker`, the likeliest one, count from 1; `speaker` is None where no mouth can be compared
     with a sound. Nobody, and why, where there is a `status`.
@@ -84,9 +86,9 @@ def with_person(
 ) -> Sequence[Clip]:
     """`clips`, of which those that name no person get the one that `choice` picks; "" leaves them all.
 
-    It is a number from 1, from left to right, or `largest`, or `speaker`: whose mouth follows the sound best,
-    the largest where nothing can be compared. A clip in which nobody is seen keeps naming nobody. With `named`
-    a clip that got a person is called `<id>#<person>`. ConfigError for a choice that is none.
+    It is a number from 1, from left to right, or `largest`, or `speaker`: whose mouth follows the sound
+    best, the largest where nothing can be compared. A clip in which nobody is seen keeps naming nobody. With
+    `named` a clip that got a person is called `<id>#<person>`. ConfigError for a choice that is none.
     """
     if not choice:
         return clips
@@ -120,13 +122,14 @@ def crowded(clips: Sequence[Clip], spaces: Mapping[str, Space]) -> dict[str, int
     return found
 
 
-def crowd_note(count: int, what: str = "clips") -> tuple[str, ...]:
-    """What is said of so many clips that show several people; nothing of none."""
+def crowd_note(count: int, what: str = "clips", found: Mapping[str, int] = NOBODY) -> tuple[str, ...]:
+    """What is said of so many clips that show several people, with one that was `found`; nothing of none."""
     if not count:
         return ()
+    example = next((f" ({clip_id}: {most} at once)" for clip_id, most in found.items()), "")
     return (
-        f"several people in {count} {what}: one face was taken by the encoders' own rule. `emo people` "
-        "shows who is there, --person N, largest or speaker picks.",
+        f"several people in {count} {what}{example}: one face was taken by the encoders' own rule. "
+        "`emo people` shows who is there, --person N, largest or speaker picks.",
     )
 
 

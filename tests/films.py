@@ -1,4 +1,4 @@
-"""A longer film of drawn people, joined from clips, with cuts and silences that are known."""
+"""Films of drawn people: one joined from clips, with cuts and silences that are known; two who talk."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-RATE = 16_000
+PICTURES_A_SECOND = 25
 PEOPLE, SPOKEN_S, PAUSE_S = 4, 2.4, 1.6
 WIDTH, HEIGHT = 200, 150
 
@@ -54,3 +54,30 @@ def joined_film(tmp_path_factory):
     pauses = tuple((end, begin) for (_, end), begin in zip(spoken_at, begins, strict=True))
     write_clip(path, pictures, sound)
     return JoinedFilm(path, tuple(cuts[1:]), pauses, seconds, tuple(pictures), sound)
+
+
+def opening(times, seed):
+    """How far a mouth is open, 0 to 1, at `times`: syllables of a fifth of a second, some left out."""
+    spoken = np.random.default_rng(seed).random(60) > 0.35
+    return np.where(spoken[(times * 5).astype(int)], np.abs(np.sin(np.pi * 5 * times)), 0.0)
+
+
+def voice_of(seed, seconds):
+    """The sound of a mouth that opens so."""
+    from emo.testing import SOUND_RATE, tone
+
+    times = np.arange(int(seconds * SOUND_RATE)) / SOUND_RATE
+    return (tone(seconds) * opening(times, seed)).astype(np.float32)
+
+
+@pytest.fixture(scope="session")
+def talk(tmp_path_factory):
+    """Two people, 3.2 s: the right one speaks, the left and larger one moves the mouth to other words."""
+    from emo.testing import drawn_face, write_clip
+
+    pictures = []
+    for time in np.arange(80) / PICTURES_A_SECOND:
+        mouths = [float(opening(np.array([time]), seed)[0]) for seed in (1, 2)]
+        left = drawn_face(160, 120, mouth=mouths[0], size=0.8)
+        pictures.append(np.concatenate([left, drawn_face(160, 120, mouth=mouths[1], size=0.66)], axis=1))
+    return write_clip(tmp_path_factory.mktemp("talk") / "talk.mp4", pictures, voice_of(2, 3.2))
