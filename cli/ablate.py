@@ -71,7 +71,7 @@ JSON_NAME, TABLE_NAME, FIGURE_NAME = "ablation.json", "ablation.md", "ablation.p
     metavar="NAME=FOLDER",
     help="With --vary pretraining: other MERR-shaped texts of these clips; repeatable.",
 )
-@device_option()
+@device_option(trains=True)
 @dtype_option()
 @out_option("runs/ablation")
 @click.option("--dry-run", is_flag=True, help="Say which cells there are and what is left to train.")

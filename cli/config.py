@@ -146,6 +146,7 @@ def default_map(workspace: Workspace, root: Path) -> dict[str, Any]:
         },
         "robustness": {"cache": cache, "manifest": clips, "model": _first_run(runs)},
         "predict": {"cache": cache, "model": _first_run(runs)},
+        "timeline": {"cache": cache, "model": _first_run(runs)},
         "evaluate": {"cache": cache, "manifest": clips, "model": _first_run(runs)},
         "calibrate": {"cache": cache, "manifest": clips, "model": _first_run(runs)},
     }

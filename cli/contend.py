@@ -14,6 +14,7 @@ import click
 
 from emo.cli.console import Voice, quieten_transformers
 from emo.cli.device_option import refuse_absent
+from emo.config.hardware import WHOLE_BITS
 from emo.config.merr import ServiceConfig
 from emo.errors import ConfigError
 
@@ -110,6 +111,8 @@ def ask_contender(
         raise ConfigError(
             f"{system} is asked clip by clip. Give --out FOLDER to keep its answers as they come."
         )
+    if loading["bits"] != WHOLE_BITS:
+        raise ConfigError(f"--bits is of our own LLaMA, not of {system}. Leave it out.")
     folder = Path(out)
     contender = _contender(system, loading, asking, _rights(asking["rights"], manifest, clips, cache), folder)
     labels = loading["labels"] or label_set("", clips)

@@ -5,6 +5,7 @@ What is read of a clip, and what reading may cost, is the same question for `emo
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import wraps
@@ -18,6 +19,13 @@ from emo.errors import ConfigError
 
 if TYPE_CHECKING:
     from emo.config.extract import MediaLimits
+
+
+def _known_person(_ctx: click.Context, _parameter: click.Parameter, person: str) -> str:
+    if person and person not in ("largest", "speaker") and not re.fullmatch("[1-8]", person):
+        raise click.BadParameter(f"{person!r} is none of 1 to 8, largest, speaker.")
+    return person
+
 
 FEATURES = [
     click.option(
@@ -40,7 +48,7 @@ FEATURES = [
     click.option("--views", default="", help="Augmented views too: noise@10dB,blur@4px,flip."),
 ]
 RUNNING = [
-    click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N."),
+    click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps."),
     click.option(
         "--precision",
         type=click.Choice(["auto", "float32", "bfloat16", "float16"]),
@@ -91,6 +99,16 @@ MEDIA = [
         help="OpenFace's faces, one NAME.npy a media file.",
     ),
     click.option(
+        "--person",
+        default="",
+        metavar="N|largest|speaker",
+        callback=_known_person,
+        help="Whose face counts where there are several and the manifest names nobody; 1 is the leftmost. "
+        "emo people shows them.",
+    ),
+]
+LIMITS = [
+    click.option(
         "--strict-root", is_flag=True, help="Refuse media outside the folder of CLIPS, and links there."
     ),
     click.option(
@@ -113,7 +131,7 @@ def extract_options(command: Callable[..., None]) -> Callable[..., None]:
 
 def media_options(command: Callable[..., None]) -> Callable[..., None]:
     """Which faces are looked at and what media may claim and cost: the command gets `clips` and, as `media`,
-    what `emo.pipeline.extract.extract` takes for them: faces, aligned_faces, limits."""
+    what `emo.pipeline.extract.extract` takes for them: faces, aligned_faces, person, limits."""
 
     @wraps(command)
     def gathered(
@@ -121,6 +139,7 @@ def media_options(command: Callable[..., None]) -> Callable[..., None]:
         clips: str | tuple[str, ...] | None,
         faces: str,
         aligned_faces: str | None,
+        person: str,
         strict_root: bool,
         limits: tuple[str, ...],
         **others: Any,
@@ -129,11 +148,27 @@ def media_options(command: Callable[..., None]) -> Callable[..., None]:
         media = {
             "faces": _face_settings(faces),
             "aligned_faces": aligned_faces,
+            "person": person,
             "limits": _media_limits(limits, _root(places) if strict_root else None),
         }
         command(*args, clips=clips, media=media, **others)
 
-    for option in reversed(MEDIA):
+    for option in reversed([*MEDIA, *LIMITS]):
+        gathered = option(gathered)
+    return gathered
+
+
+def media_limit_options(command: Callable[..., None]) -> Callable[..., None]:
+    """What media may claim and cost: the command gets `clips` and `limits`."""
+
+    @wraps(command)
+    def gathered(
+        *args: Any, clips: tuple[str, ...], strict_root: bool, limits: tuple[str, ...], **others: Any
+    ) -> None:
+        found = _media_limits(limits, _root(clips) if strict_root else None)
+        command(*args, clips=clips, limits=found, **others)
+
+    for option in reversed(LIMITS):
         gathered = option(gathered)
     return gathered
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from emo.config.hardware import HardwareConfig
 
 _OPTIONS = (
-    device_option(),
+    device_option(trains=True),
     dtype_option(),
     click.option("--gpus", type=int, default=1, show_default=True, help="Ranks, started by torchrun."),
     click.option(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from emo.cli.device_option import device_option, dtype_option, refuse_absent
+from emo.cli.device_option import bits_option, device_option, dtype_option, refuse_absent, refuse_bits
 from emo.cli.study_options import cache_option
 
 if TYPE_CHECKING:
@@ -20,14 +20,6 @@ if TYPE_CHECKING:
     from emo.pipeline.systems import System
 
 _OPTIONS = (
-    click.option(
-        "--model",
-        "--system",
-        "model",
-        required=True,
-        type=click.Path(),
-        help="Folder of a trained head or LLaMA stage.",
-    ),
     cache_option(),
     click.option("--base", help="Where the LLaMA is now.  [default: where it was in training]"),
     click.option(
@@ -38,21 +30,37 @@ _OPTIONS = (
     click.option("--head", metavar="MODULE:CLASS", help="Import this code of your own: a head made of it."),
     device_option(),
     dtype_option(),
+    bits_option(),
     click.option("--force", is_flag=True, help="Accept another LLaMA, and features of another recipe."),
 )
 
 
 def model_options(command: Callable[..., None]) -> Callable[..., None]:
     """Add the options to a command, which gets `model`, `cache`, `force` and, as `loading`, the others."""
+    return _with_options(command, model_required=True)
 
+
+def optional_model_options(command: Callable[..., None]) -> Callable[..., None]:
+    """As `model_options`, for a command that has something to do without a model: `model` may be None."""
+    return _with_options(command, model_required=False)
+
+
+def _with_options(command: Callable[..., None], *, model_required: bool) -> Callable[..., None]:
     @wraps(command)
-    def gathered(*args: Any, labels: str, **others: Any) -> None:
+    def gathered(*args: Any, labels: str, bits: str, **others: Any) -> None:
         loading = {name: others.pop(name) for name in ("base", "head", "device", "dtype")}
-        command(*args, loading={**loading, "labels": labels_named(labels)}, **others)
+        command(*args, loading={**loading, "labels": labels_named(labels), "bits": int(bits)}, **others)
 
     for option in reversed(_OPTIONS):
         gathered = option(gathered)
-    return gathered
+    return click.option(
+        "--model",
+        "--system",
+        "model",
+        required=model_required,
+        type=click.Path(),
+        help="Folder of a trained head or LLaMA stage.",
+    )(gathered)
 
 
 def labels_named(name: str) -> tuple[str, ...]:
@@ -75,6 +83,7 @@ def loaded(
     from emo.pipeline.systems import REASONS, load_system
 
     refuse_absent(loading["device"])
+    refuse_bits(loading["bits"], loading["device"])
     if loading["head"]:
         look_here()
     decoding = decoding or REASONS

@@ -83,6 +83,7 @@ def predict(
     from emo.config.decoding import Decoding
     from emo.pipeline.answer_file import AnswerFile
     from emo.pipeline.answering import answering
+    from emo.pipeline.people import crowd_note, crowded
     from emo.pipeline.predict import clips_named, prepare
 
     if stream and (as_json or out or no_reasons or embeddings):
@@ -90,7 +91,7 @@ def predict(
             "--stream is for reading along. Leave out --json, --out, --no-reasons and --embeddings."
         )
     quieten_transformers()
-    chosen = clips_named(clips, text)
+    chosen: Sequence[Clip] = clips_named(clips, text)
     system = loaded(model, loading, force=force, decoding=Decoding(**decoding))
     if stream or embeddings:
         _llama(system, model)
@@ -105,10 +106,15 @@ def predict(
             accept_degraded=accept == DEGRADED,
             jobs=jobs,
             **media,
+            on_people=lambda done, total, note: steps.show("who is it", done, total, note),
             on_progress=lambda event: steps.show("extract", event.done, event.total, event.clip_id),
         )
         steps.close()
+        chosen = ready.clips
         note_unknown(voice(ctx), system, ready.spaces)
+        several = crowded(chosen, ready.spaces)
+        for line in crowd_note(len(several), "clips", several):
+            voice(ctx).note(line)
         if stream:
             _read_along(ready, abstain_below)
             return

@@ -7,7 +7,8 @@ track costs its samples at the target rate and no more. Knows no containers.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,21 +24,25 @@ if TYPE_CHECKING:
 SHORT_SECONDS = 0.025  # less than one frame of HuBERT
 
 
-class Sound:
-    """Gathers decoded audio frames of a clip's cut into one view."""
+class Piece(NamedTuple):
+    """Mono samples (n,) float32 at `rate` hertz whose first is at `time` seconds of the file."""
 
-    def __init__(self, view: AudioView, cut: Span, origin: float) -> None:
-        self._wanted = view
+    time: float
+    samples: NDArray[np.float32]
+    rate: int
+
+
+class Pieces:
+    """What of decoded frames lies in a clip's cut, mono, with its time."""
+
+    def __init__(self, cut: Span, origin: float) -> None:
         self._cut = cut
         self._origin = origin
         self._unpacker: AudioResampler | None = None
-        self._resampler: ResampleStream | None = None
-        self._samples = bytearray()  # grows in place, where joining a list of pieces would double it
         self._clock = 0.0
-        self._first: float | None = None
 
-    def feed(self, frame: AudioFrame) -> None:
-        """Take the next decoded frame."""
+    def of(self, frame: AudioFrame) -> Iterator[Piece]:
+        """The pieces of the next decoded frame."""
         from av import AudioResampler
 
         if self._unpacker is None:
@@ -45,7 +50,36 @@ class Sound:
         if frame.time is not None:
             self._clock = frame.time - self._origin
         for plain in self._unpacker.resample(frame):
-            self._take(plain.to_ndarray().mean(axis=0, dtype=np.float32), plain.sample_rate)
+            piece = self._inside(plain.to_ndarray().mean(axis=0, dtype=np.float32), plain.sample_rate)
+            if len(piece.samples):
+                yield piece
+
+    def _inside(self, samples: NDArray[np.float32], rate: int) -> Piece:
+        begin = max(0, math.ceil((self._cut.start - self._clock) * rate - 1e-6))
+        end = len(samples)
+        if math.isfinite(self._cut.end):
+            end = min(end, max(0, math.ceil((self._cut.end - self._clock) * rate - 1e-6)))
+        time = self._clock + begin / rate
+        self._clock += len(samples) / rate
+        return Piece(time, samples[begin:end], rate)
+
+
+class Sound:
+    """Gathers decoded audio frames of a clip's cut into one view."""
+
+    def __init__(self, view: AudioView, cut: Span, origin: float) -> None:
+        self._wanted = view
+        self._pieces = Pieces(cut, origin)
+        self._resampler: ResampleStream | None = None
+        self._samples = bytearray()  # grows in place, where joining a list of pieces would double it
+        self._first: float | None = None
+
+    def feed(self, frame: AudioFrame) -> None:
+        """Take the next decoded frame."""
+        for piece in self._pieces.of(frame):
+            if self._first is None:
+                self._first = piece.time
+            self._samples += self._resampled(piece.samples, piece.rate).tobytes()
 
     def view(self, degraded: str | None = None) -> ViewData:
         """What was gathered, (S,) float32.
@@ -73,19 +107,6 @@ class Sound:
             flags=tuple(flags),
             degraded=degraded,
         )
-
-    def _take(self, samples: NDArray[np.float32], rate: int) -> None:
-        begin = max(0, math.ceil((self._cut.start - self._clock) * rate - 1e-6))
-        end = len(samples)
-        if math.isfinite(self._cut.end):
-            end = min(end, math.ceil((self._cut.end - self._clock) * rate - 1e-6))
-        start_time = self._clock + begin / rate
-        self._clock += len(samples) / rate
-        if begin >= end:
-            return
-        if self._first is None:
-            self._first = start_time
-        self._samples += self._resampled(samples[begin:end], rate).tobytes()
 
     def _resampled(self, samples: NDArray[np.float32], rate: int) -> NDArray[np.float32]:
         if rate == self._wanted.rate:

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from av import AudioFrame, Packet, VideoFrame
     from av.stream import Stream
 
-    from emo.extractors.audio import Sound
-
 Kind = Literal["video", "audio"]
 
 LEAST_MISSING = 0.02  # share of the claimed duration whose absence is a truncation
@@ -43,10 +41,17 @@ class PictureSink(Protocol):
         """There are no more."""
 
 
+class SoundSink(Protocol):
+    """Takes the decoded sound of a file in order of time; what of it lies in the cut is its own business."""
+
+    def feed(self, frame: AudioFrame) -> None:
+        """Take the next decoded frame."""
+
+
 class Pass:
     """One reading of a file. `read` runs it; then `frames` counts pictures and `degraded` judges a stream."""
 
-    def __init__(self, media: Media, pictures: Sequence[PictureSink], sounds: Sequence[Sound]) -> None:
+    def __init__(self, media: Media, pictures: Sequence[PictureSink], sounds: Sequence[SoundSink]) -> None:
         self._media = media
         self._pictures = pictures if media.video is not None else ()
         self._sounds = sounds if media.audio is not None else ()

@@ -41,6 +41,7 @@ class Track:
     boxes: NDArray[np.float64]  # (n, 4): left, top, right, bottom
     looks: int
     several: int
+    most: int = 1  # faces at once
 
     def at(self, time: float) -> Box:
         """The box at a moment: linear between two sightings, held before the first and after the last."""
@@ -62,6 +63,7 @@ class Track:
             "looks": self.looks,
             "no_face_share": round(1 - len(self.times) / self.looks, 4),
             "several_share": round(self.several / self.looks, 4),
+            "most_at_once": self.most,
             "median_box": median,
             "travel": round(travel, 1),
         }
@@ -103,7 +105,8 @@ def follow(looks: Sequence[Look], policy: FacePolicy, size: tuple[int, int]) -> 
         return None
     edges = np.array([[box.left, box.top, box.right, box.bottom] for box in boxes])
     several = sum(len(faces) > 1 for _, faces in looks)
-    return Track(times=np.array(times), boxes=edges, looks=len(looks), several=several)
+    most = max(len(faces) for _, faces in looks)
+    return Track(times=np.array(times), boxes=edges, looks=len(looks), several=several, most=most)
 
 
 def continued(faces: Sequence[Box], last: Box | None, policy: FacePolicy, size: tuple[int, int]) -> Box:

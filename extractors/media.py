@@ -15,10 +15,12 @@ from emo.errors import MediaError
 from emo.extractors.aligned import aligned_faces
 from emo.extractors.audio import Sound
 from emo.extractors.container import Media, open_media
+from emo.extractors.course import Changes, Levels
 from emo.extractors.decode import Kind, Pass
 from emo.extractors.faces import FaceFinder
 from emo.extractors.moment import FrameOfMoment
 from emo.extractors.people import watch_people
+from emo.extractors.portraits import Portraits
 from emo.extractors.visual import (
     AllFaces,
     ChosenFrame,
@@ -27,7 +29,20 @@ from emo.extractors.visual import (
     VisualRequest,
     follows_people,
 )
-from emo.views import AudioView, FacesView, FrameView, MediaView, MomentView, View, ViewData, ViewProblem
+from emo.views import (
+    ChangeView,
+    FacesView,
+    FrameView,
+    LevelView,
+    MediaView,
+    MomentView,
+    PeopleView,
+    PictureView,
+    SoundView,
+    View,
+    ViewData,
+    ViewProblem,
+)
 
 ReadViews: TypeAlias = "dict[View, ViewData | ViewProblem]"
 
@@ -55,12 +70,12 @@ def read_views(
 
 def _read(scene: Scene, views: Collection[MediaView]) -> ReadViews:
     found: ReadViews = {}
-    sounds: dict[MediaView, Sound] = {}
+    sounds: dict[MediaView, Sound | Levels] = {}
     visuals: dict[MediaView, VisualRequest] = {}
     media = scene.media
     for view in views:
         try:
-            if isinstance(view, AudioView):
+            if isinstance(view, SoundView):
                 sounds[view] = _sound(view, media)
             elif isinstance(view, FacesView) and view.alignment == "openface":
                 found[view] = aligned_faces(view, scene)
@@ -72,20 +87,26 @@ def _read(scene: Scene, views: Collection[MediaView]) -> ReadViews:
     if visuals or sounds:
         reading.read()
     for view, request in (visuals | sounds).items():
-        kind: Kind = "audio" if isinstance(view, AudioView) else "video"
+        kind: Kind = "audio" if isinstance(view, SoundView) else "video"
         found[view] = _outcome(request, reading, kind, media)
     return found
 
 
-def _sound(view: AudioView, media: Media) -> Sound:
+def _sound(view: SoundView, media: Media) -> Sound | Levels:
     if media.audio is None:
         raise MediaError("missing:no_audio", "the file has no sound track")
+    if isinstance(view, LevelView):
+        return Levels(view, media)
     return Sound(view, media.cut, media.origin)
 
 
-def _visual(view: FacesView | FrameView | MomentView, scene: Scene) -> VisualRequest:
+def _visual(view: PictureView, scene: Scene) -> VisualRequest:
     if scene.media.video is None:
         raise MediaError("missing:no_video", "the file has no moving pictures")
+    if isinstance(view, ChangeView):
+        return Changes(scene.media)
+    if isinstance(view, PeopleView):
+        return Portraits(view, scene)
     if isinstance(view, MomentView):
         return FrameOfMoment(view, scene)
     if isinstance(view, FrameView):
@@ -94,7 +115,7 @@ def _visual(view: FacesView | FrameView | MomentView, scene: Scene) -> VisualReq
 
 
 def _outcome(
-    request: Sound | VisualRequest, reading: Pass, kind: Kind, media: Media
+    request: Sound | Levels | VisualRequest, reading: Pass, kind: Kind, media: Media
 ) -> ViewData | ViewProblem:
     degraded = reading.degraded(kind)
     if kind == "video" and not reading.frames:

@@ -18,6 +18,7 @@ from emo.extractors.detector import detection_size
 if TYPE_CHECKING:
     from av import VideoFrame
 
+THUMBNAIL = 64
 SAME_MOMENT = 1e-6  # seconds: a tie between two frames goes to the earlier, whatever the rounding
 
 
@@ -49,6 +50,12 @@ class Picture:
     def small(self) -> NDArray[np.uint8]:
         """(h, w, 3) uint8, upright, in the size in which faces are looked for."""
         return self._convert(detection_size(*self.size), "AREA")
+
+    def thumbnail(self) -> NDArray[np.uint8]:
+        """(h, w, 3) uint8, upright, the longer side THUMBNAIL pixels: enough to tell two scenes apart."""
+        scale = THUMBNAIL / max(self.size)
+        width, height = (max(1, round(side * scale)) for side in self.size)
+        return self._convert((width, height), "AREA")
 
     def _convert(self, size: tuple[int, int], interpolation: str) -> NDArray[np.uint8]:
         """The picture in `size` (width, height): the whole frame is scaled, turned and the region cut out."""

@@ -26,7 +26,7 @@ from emo.extractors.words import read_texts
 from emo.safety.limits import Limits
 from emo.safety.messages import BrokenMessage, Message
 from emo.safety.workers import Ended, Guards, LimitedWorkers
-from emo.views import FacesView, FrameView, MediaView, TextView, View, ViewData, ViewProblem
+from emo.views import FacesView, FrameView, MediaView, PeopleView, TextView, View, ViewData, ViewProblem
 
 OPEN_FILES = 64
 CLIPS_AHEAD = 2  # for each worker
@@ -153,7 +153,8 @@ def _of_media(views: Collection[View]) -> list[MediaView]:
 
 def _looks_for_faces(views: Collection[MediaView]) -> bool:
     return any(
-        (isinstance(view, FacesView) and view.alignment == "box")
+        isinstance(view, PeopleView)
+        or (isinstance(view, FacesView) and view.alignment == "box")
         or (isinstance(view, FrameView) and view.choice == "peak")
         for view in views
     )

@@ -21,7 +21,7 @@ DRIVER = Path("/proc/driver/nvidia/version")
 class Running:
     """What every encoder is told of where and how it runs; ConfigError for a precision that is none.
 
-    `device` is `cpu`, `cuda`, `cuda:N` or `auto`: CUDA where there is one. `precision` is part of a feature's
+    `device` is `cpu`, `cuda`, `cuda:N`, `mps` or `auto`: CUDA where there is one. `precision` is part of a feature's
     fingerprint. `compiled` goes through torch.compile, which takes minutes once and moves the last bits.
     """
 
@@ -39,23 +39,25 @@ USUAL = Running()
 
 def running_on(device: str = "auto", precision: str = "auto", *, compiled: bool = False) -> Running:
     """What `auto` means here: the card where there is one, and on it bfloat16 (float16 where the card has no
-    bfloat16); float32 on a CPU, where halves are slower.
+    bfloat16); float32 on a CPU, where halves are slower, and on an Apple GPU.
 
     ConfigError for a device that is not here and for names that are none.
     """
-    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", device):
-        raise ConfigError(f"device {device!r} is none of auto, cpu, cuda, cuda:N.")
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?|mps", device):
+        raise ConfigError(f"device {device!r} is none of auto, cpu, cuda, cuda:N, mps.")
     if precision not in ("auto", *PRECISIONS):
         raise ConfigError(f"precision {precision!r} is none of auto, {', '.join(PRECISIONS)}.")
     if device == "auto":
         device = "cuda" if DRIVER.exists() and _cards() else "cpu"
+    elif device == "mps":
+        _refuse_no_apple()
     elif device != "cpu" and int(device.partition(":")[2] or 0) >= _cards():
         raise ConfigError(
             f"device {device} is not here: PyTorch sees {_cards() or 'no'} cards. Look at `nvidia-smi`, or "
             "leave --device out."
         )
     if precision == "auto":
-        precision = "float32" if device == "cpu" else _half()
+        precision = _half() if device.startswith("cuda") else "float32"
     return Running(device, cast(Precision, precision), compiled)
 
 
@@ -63,6 +65,13 @@ def _cards() -> int:
     import torch
 
     return torch.cuda.device_count()
+
+
+def _refuse_no_apple() -> None:
+    import torch
+
+    if not torch.backends.mps.is_available():
+        raise ConfigError("device mps needs an Apple GPU; PyTorch sees none here. Leave --device out.")
 
 
 def _half() -> Precision:

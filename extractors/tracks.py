@@ -43,6 +43,7 @@ class Linker:
     def __init__(self) -> None:
         self.looks = 0
         self.several = 0
+        self.most = 1
         self.sightings: list[Sightings] = []
 
     def add(self, time: float, faces: Sequence[Box]) -> None:
@@ -65,6 +66,7 @@ class Linker:
             track.see(time, face, self.looks)
         self.looks += 1
         self.several += len(faces) > 1
+        self.most = max(self.most, len(faces))
 
     def people(self) -> list[tuple[Sightings, Track]]:
         """Who was there long enough to count, from left to right."""
@@ -75,4 +77,10 @@ class Linker:
 
     def _track(self, seen: Sightings) -> Track:
         edges = np.array([[box.left, box.top, box.right, box.bottom] for box in seen.boxes])
-        return Track(times=np.array(seen.times), boxes=edges, looks=self.looks, several=self.several)
+        return Track(
+            times=np.array(seen.times),
+            boxes=edges,
+            looks=self.looks,
+            several=self.several,
+            most=self.most,
+        )

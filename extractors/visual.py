@@ -26,7 +26,7 @@ from emo.extractors.peak import PEAK_FACES, au_course, au_peak, change_peak
 from emo.extractors.people import People, Person
 from emo.extractors.pictures import EveryPicture, NearestPictures, Picture
 from emo.extractors.sampling import expressive, moment_count, moments
-from emo.views import FacesView, FrameView, View, ViewData
+from emo.views import FacesView, FrameView, PeopleView, View, ViewData
 
 MANY_WITHOUT_FACE = 0.5  # share of looks without a face from which on the record is flagged
 
@@ -83,7 +83,7 @@ def needs_people(clip: Clip, view: FacesView) -> bool:
 def follows_people(clip: Clip, views: Collection[View]) -> bool:
     """Whether one of the views needs everybody in the clip followed."""
     for view in views:
-        if isinstance(view, FacesView) and needs_people(clip, view):
+        if isinstance(view, PeopleView) or (isinstance(view, FacesView) and needs_people(clip, view)):
             return True
         peak = isinstance(view, FrameView) and view.choice == "peak" and clip.au_path is None
         if peak and needs_people(clip, PEAK_FACES):

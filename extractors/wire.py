@@ -19,11 +19,23 @@ from emo.canonical import Json
 from emo.clip import Clip
 from emo.config.extract import MediaLimits
 from emo.safety.messages import BrokenMessage, Buffer, Message
-from emo.views import AudioView, FacesView, FrameView, MediaView, MomentView, ViewData, ViewProblem
+from emo.views import (
+    AudioView,
+    ChangeView,
+    FacesView,
+    FrameView,
+    LevelView,
+    MediaView,
+    MomentView,
+    PeopleView,
+    ViewData,
+    ViewProblem,
+)
 
 Outcome: TypeAlias = "ViewData | ViewProblem"
 KINDS: dict[str, type[MediaView]] = {
-    kind.__name__: kind for kind in (AudioView, FacesView, FrameView, MomentView)
+    kind.__name__: kind
+    for kind in (AudioView, LevelView, FacesView, FrameView, MomentView, ChangeView, PeopleView)
 }
 TYPES: dict[str, np.dtype[Any]] = {name: np.dtype(name) for name in ("|u1", "<f4", "<f8")}
 PATHS = ("path", "au_path", "faces_path", "root")

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from torch import Tensor
 
+from emo.config.hardware import WHOLE_BITS
 from emo.digests import sha256_file
 from emo.errors import CheckpointError
 from emo.heads.batches import Source
@@ -94,6 +95,7 @@ def load_checkpoint(
     force: bool = False,
     dtype: str = "float32",
     device: str = "cpu",
+    bits: int = WHOLE_BITS,
 ) -> Checkpoint:
     """The model that `save_checkpoint` wrote, in evaluation mode.
 
@@ -109,7 +111,7 @@ def load_checkpoint(
         )
     if sources is not None and not force:
         refuse_other_features(card.sources, sources)
-    loaded = load_base(base or card.base, dtype=dtype, device=device)
+    loaded = load_base(base or card.base, dtype=dtype, device=device, bits=bits)
     if not force:
         refuse_other_base(card, folder, loaded)
     model = (

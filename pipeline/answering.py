@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from emo.cache import Space
 from emo.canonical import Json
 from emo.clip import Clip
+from emo.config.hardware import WHOLE_BITS
 from emo.heads.models import code_digest
 from emo.pipeline.answer_file import AnswerFile
 from emo.pipeline.answer_identity import DIGITS, clip_digest, run_digest
@@ -51,15 +53,25 @@ def answering(
     `loading` are the options of `load_system`, `settings` the others that decide what is answered.
     ConfigError where the answers in `file` are of other weights, settings or media.
     """
+    run = answers_run(model, ready.spaces, loading, force=force, **settings)
+    inputs = {clip.clip_id: clip_digest(clip, ready.spaces)[:DIGITS] for clip in ready.clips}
+    done = file.go_on(run, inputs) if file is not None else frozenset()
+    todo = [clip for clip in ready.clips if clip.clip_id not in done]
+    return Answering(ready=ready, todo=todo, run=run, inputs=inputs)
+
+
+def answers_run(
+    model: Path, spaces: Mapping[str, Space], loading: Mapping[str, Any], *, force: bool, **settings: Json
+) -> str:
+    """The digest of all that decides what `model` answers, its features included.
+
+    `loading` are the options of `load_system`, `settings` the others.
+    """
     decides: dict[str, Json] = dict(settings)
     if loading["labels"]:
         decides["labels"] = list(loading["labels"])
     if loading["head"]:
         decides["head_code"] = code_digest(loading["head"])
-    run = run_digest(
-        model, ready.spaces, base=loading["base"], force=force, dtype=loading["dtype"], **decides
-    )
-    inputs = {clip.clip_id: clip_digest(clip, ready.spaces)[:DIGITS] for clip in ready.clips}
-    done = file.go_on(run, inputs) if file is not None else frozenset()
-    todo = [clip for clip in ready.clips if clip.clip_id not in done]
-    return Answering(ready=ready, todo=todo, run=run, inputs=inputs)
+    if loading["bits"] != WHOLE_BITS:
+        decides["bits"] = loading["bits"]
+    return run_digest(model, spaces, base=loading["base"], force=force, dtype=loading["dtype"], **decides)

@@ -30,6 +30,7 @@ from emo.pipeline.canary import precision_error
 from emo.pipeline.choice import FeatureChoice
 from emo.pipeline.loop import run_plan
 from emo.pipeline.parts import WHOLE, Shard
+from emo.pipeline.people import crowd_note, with_person
 from emo.pipeline.plan import ExtractPlan, Failure, Renewal, make_plan
 from emo.pipeline.progress import ExtractProgress, ExtractResult
 from emo.rights import DataRights
@@ -47,6 +48,7 @@ def extract(
     views: Sequence[str] = (),
     faces: Mapping[str, str] = MappingProxyType({}),
     aligned_faces: str | os.PathLike[str] | None = None,
+    person: str = "",
     device: str = "auto",
     precision: str = "auto",
     compiled: bool = False,
@@ -75,7 +77,8 @@ def extract(
     Which features: `encoders` are names such as `hubert` or `hubert@merbench`, of `preset` where they name
     none; `layers` asks each for one feature a layer; `views` are augmented views for training, such as
     `noise@10dB` and `flip`, stored beside the plain ones; `faces` changes which faces encoders look at, such
-    as `{"policy": "active"}`. What is done again is said by `redo`, `retry_failed`, `replace_changed` and
+    as `{"policy": "active"}`; `person` is whose face counts in clips that name nobody, see `with_person`.
+    What is done again is said by `redo`, `retry_failed`, `replace_changed` and
     `rehash`, see `Renewal`.
 
     On what: `device` and `precision` as `running_on` takes them; `batch` clips go through an encoder together
@@ -92,6 +95,7 @@ def extract(
     choice = FeatureChoice(tuple(encoders), preset, tuple(layers), tuple(views), dict(faces), running)
     renewal = Renewal(redo=redo, retry_failed=retry_failed, replace_changed=replace_changed, rehash=rehash)
     chosen, ignored = _chosen(clips, aligned_faces)
+    chosen = with_person(chosen, person, limits=limits, jobs=jobs)
     plan = _planned(chosen, choice, cache, shard, renewal, limits)
     plan = replace(plan, ignored=ignored)
     if on_plan:
@@ -200,11 +204,12 @@ def _counted(
     on_progress: Callable[[ExtractProgress], None] | None,
 ) -> ExtractResult:
     """The result of `work` on the plan, told of clip by clip."""
-    done = elsewhere = stored_bytes = 0
+    done = elsewhere = stored_bytes = crowded = 0
     failed: list[Failure] = []
     for progress in work:
         done, elsewhere, stored_bytes = progress.done, progress.elsewhere, progress.bytes
         failed += progress.failures
+        crowded = progress.crowded
         if on_progress:
             on_progress(progress)
     return ExtractResult(
@@ -213,7 +218,7 @@ def _counted(
         already=plan.already + elsewhere,
         failed=(*plan.failed_before, *failed),
         bytes=stored_bytes,
-        notes=plan.notes,
+        notes=(*plan.notes, *crowd_note(crowded)),
     )
 
 

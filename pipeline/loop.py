@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from itertools import islice
 
 from emo.cache import Elsewhere, SharedWork, SpaceWriter, Turn, Wanted
@@ -18,6 +19,7 @@ from emo.extractors.reading import Asked, Reading, read_ahead
 from emo.pipeline.canary import check_canary
 from emo.pipeline.encoding import records_of
 from emo.pipeline.forecast import MediaDone
+from emo.pipeline.people import faces_at_once
 from emo.pipeline.plan import EncoderPlan, ExtractPlan, Failure
 from emo.pipeline.progress import ExtractProgress
 from emo.records import Record, usable
@@ -55,7 +57,9 @@ def run_plan(
                 failures = store.put(together)
                 for reading in together:
                     work.done(reading.key)
-                    yield tally.after(reading, failures[reading.key.clip_id], store.bytes, work.elsewhere())
+                    failed = failures[reading.key.clip_id]
+                    done = tally.after(reading, failed, store.bytes, work.elsewhere())
+                    yield replace(done, crowded=store.crowded)
         yield from tally.rest(work.elsewhere())
 
 
@@ -88,14 +92,23 @@ class _Store:
     ) -> None:
         self._parts, self._writers, self._clock = parts, writers, clock
         self._checked: set[str] = set()
+        self._crowded: set[str] = set()
         self.bytes = 0
+
+    @property
+    def crowded(self) -> int:
+        """Clips that show several people, of whom nobody said whom they are about."""
+        return len(self._crowded)
 
     def put(self, readings: Sequence[Reading[Turn]]) -> dict[str, list[Failure]]:
         """What failed, by clip id."""
         failures: dict[str, list[Failure]] = {reading.key.clip_id: [] for reading in readings}
         for name, part in self._parts.items():
             wanted = [reading for reading in readings if name in reading.key.spaces]
+            nameless = {reading.clip.clip_id for reading in wanted if reading.clip.person is None}
             for record in self._encoded(part, wanted):
+                if record.clip_id in nameless and faces_at_once(record.meta) > 1:
+                    self._crowded.add(record.clip_id)
                 failure = self._put(name, record)
                 if failure is not None:
                     failures[record.clip_id].append(failure)

@@ -20,6 +20,7 @@ from emo.heads.batches import Source
 from emo.pipeline.answers import Answer
 from emo.pipeline.extract import extract
 from emo.pipeline.faces import unusual_faces
+from emo.pipeline.people import with_person
 from emo.pipeline.progress import ExtractProgress
 from emo.pipeline.systems import System, answer_all, load_system
 
@@ -82,17 +83,22 @@ def prepare(
     jobs: int = 0,
     faces: Mapping[str, str] = MappingProxyType({}),
     aligned_faces: str | os.PathLike[str] | None = None,
+    person: str = "",
     limits: MediaLimits = DEFAULTS,
+    on_people: Callable[[int, int, str], None] | None = None,
     on_progress: Callable[[ExtractProgress], None] | None = None,
 ) -> Prepared:
     """Extract what `system` needs of `clips` and is not stored yet. `force` and errors as `spaces_of`.
 
     Encoders look at faces as those of the training features did, but for what `faces` says: that makes other
     features, which are taken with `force` alone. `aligned_faces` and `limits` are as `extract` takes them.
+    `person` is whose face counts in clips that name nobody, see `with_person`: they are answered for under
+    the name that a manifest gives such a row, `<clip>#<person>`.
     Features of damaged media count as missing, unless `accept_degraded`.
 
     Features whose recipe is not known, as of converted weights, are taken from the cache as they are.
     """
+    clips = with_person(clips, person, named=True, limits=limits, jobs=jobs, on_progress=on_people)
     for (preset, settings), names in _recipes(system.sources).items():
         extract(
             clips,

@@ -14,7 +14,7 @@ class ExtractProgress:
 
     `elsewhere` counts the pairs among those done that another process stored in the meantime. `share` is how
     much of the work is done, by seconds of media; None while that is not known. `bytes` of features were
-    stored so far.
+    stored so far; `crowded` of the clips showed several people, of whom nobody said whom they are about.
     """
 
     done: int
@@ -24,6 +24,7 @@ class ExtractProgress:
     elsewhere: int = 0
     share: float | None = None
     bytes: int = 0
+    crowded: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

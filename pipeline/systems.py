@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from emo.clip import Clip
 from emo.config.decoding import Decoding
+from emo.config.hardware import WHOLE_BITS
 from emo.errors import CheckpointError, ConfigError
 from emo.evaluation.temperature import Calibration
 from emo.heads.aligned import CARD as PROJECTOR_CARD
@@ -214,18 +215,22 @@ def load_system(
     head: str | None = None,
     device: str = "cpu",
     dtype: str = "float32",
+    bits: int = WHOLE_BITS,
 ) -> System:
     """The trained system in `folder`, whichever of the three it is, with its calibration where it has one.
 
     `base` says where the LLaMA is now; `force` accepts another one, and features of another recipe;
     `calibrated` off leaves scores as the model gives them. `labels` are another label set than it was trained
     on, uncalibrated: aligned projectors know every word of their LLaMA. `head` names, as `module:Class`, the
-    code of a head that is not of emo: it is imported only so.
+    code of a head that is not of emo: it is imported only so. `bits` 8 or 4 quantise the LLaMA's layers
+    (bitsandbytes).
     CheckpointError where the folder is none or has no weights yet, or raised by what is loaded; ConfigError
-    for `labels` or a `head` of another system.
+    for `labels` or a `head` of another system and for `bits` of one without a LLaMA.
     """
     if head is not None and not (folder / HEAD_CARD).exists():
         raise ConfigError(f"{folder} holds no classifier head. Leave out --head.")
+    if bits != WHOLE_BITS and any((folder / card).exists() for card in (PROJECTOR_CARD, HEAD_CARD)):
+        raise ConfigError(f"{folder} has no LLaMA that could be of {bits} bits. Leave out --bits.")
     validated_on = read_run_clips(folder).get("val", ())
     if (folder / PROJECTOR_CARD).exists():
         projectors, found = AlignedProjectors.load(folder), NO_CALIBRATION
@@ -237,7 +242,7 @@ def load_system(
     if labels:
         raise ConfigError(f"{folder} answers with the labels it was trained on. Leave out --labels.")
     if (folder / LLM_CARD).exists():
-        model, card = load_checkpoint(folder, base=base, force=force, device=device, dtype=dtype)
+        model, card = load_checkpoint(folder, base=base, force=force, device=device, dtype=dtype, bits=bits)
         found = read_calibration(folder, card.config.labels) if calibrated else NO_CALIBRATION
         return LlamaSystem(model, card, found, decoding=decoding, validated_on=validated_on)
     if (folder / HEAD_CARD).exists():

@@ -11,8 +11,7 @@ import io
 from collections.abc import Mapping
 
 from emo.corpora.merr_files import Entry
-
-FORMULA = ("=", "+", "-", "@", "\t")
+from emo.safety.cells import inert
 
 
 def openset_csv(entries: Mapping[str, Entry]) -> str:
@@ -30,9 +29,5 @@ def _csv(column: str, rows: Mapping[str, str]) -> str:
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(["name", column])
-    writer.writerows([_cell(name), _cell(value)] for name, value in rows.items())
+    writer.writerows([inert(name), inert(value)] for name, value in rows.items())
     return stream.getvalue()
-
-
-def _cell(text: str) -> str:
-    return f"'{text}" if text.startswith(FORMULA) else text

@@ -73,11 +73,35 @@ class MomentView:
 
 
 @dataclass(frozen=True, slots=True)
+class LevelView:
+    """How loud the sound is: root mean square, mono, float32 (n,), one for each `hop` seconds from a whole
+    multiple of it on, which are its `times`. What is not finite counts as silence."""
+
+    hop: float = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeView:
+    """How far each picture differs from the one before it, 0 to 1, float32 (n,); 0 for the first."""
+
+
+@dataclass(frozen=True, slots=True)
+class PeopleView:
+    """Everybody in the clip, from left to right: one face each, uint8 RGB (P, size, size, 3), with its time.
+
+    `meta` says of each where, when and how often they are seen, and how their mouth follows the sound."""
+
+    size: int = 128
+
+
+@dataclass(frozen=True, slots=True)
 class TextView:
     """What is said in the clip, by its manifest or subtitles: one string, (1,). Nothing is decoded for it."""
 
 
-MediaView: TypeAlias = AudioView | FacesView | FrameView | MomentView
+SoundView: TypeAlias = AudioView | LevelView
+PictureView: TypeAlias = FacesView | FrameView | MomentView | ChangeView | PeopleView
+MediaView: TypeAlias = SoundView | PictureView
 
 
 @dataclass(frozen=True, slots=True)

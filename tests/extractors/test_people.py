@@ -1,39 +1,16 @@
 """Everybody in a clip: linked faces, who speaks, which person a view is of."""
 
 import numpy as np
-import pytest
+from emo_tests_films import PICTURES_A_SECOND, opening, voice_of
 
 from emo.extractors.detector import Box
 from emo.extractors.media import read_views
 from emo.extractors.speaking import LEAST_FRAMES, speaking_score
 from emo.extractors.tracks import Linker
-from emo.testing import SOUND_RATE, drawn_face, tone, write_clip
-from emo.views import AudioView, FacesView, FrameView, ViewProblem
+from emo.testing import SOUND_RATE
+from emo.views import AudioView, FacesView, FrameView, PeopleView, ViewProblem
 
 LEFT, RIGHT = Box(0, 0, 40, 40), Box(60, 0, 90, 30)
-RATE = 25
-
-
-def opening(times, seed):
-    """How far a mouth is open, 0 to 1, at `times`: syllables of a fifth of a second, some left out."""
-    spoken = np.random.default_rng(seed).random(60) > 0.35
-    return np.where(spoken[(times * 5).astype(int)], np.abs(np.sin(np.pi * 5 * times)), 0.0)
-
-
-def voice_of(seed, seconds):
-    times = np.arange(int(seconds * SOUND_RATE)) / SOUND_RATE
-    return (tone(seconds) * opening(times, seed)).astype(np.float32)
-
-
-@pytest.fixture(scope="module")
-def talk(tmp_path_factory):
-    """Two people, 3.2 s: the right one speaks, the left and larger one moves the mouth to other words."""
-    pictures = []
-    for time in np.arange(80) / RATE:
-        mouths = [float(opening(np.array([time]), seed)[0]) for seed in (1, 2)]
-        left = drawn_face(160, 120, mouth=mouths[0], size=0.8)
-        pictures.append(np.concatenate([left, drawn_face(160, 120, mouth=mouths[1], size=0.66)], axis=1))
-    return write_clip(tmp_path_factory.mktemp("talk") / "talk.mp4", pictures, voice_of(2, 3.2))
 
 
 def test_faces_are_linked_by_overlap_and_numbered_from_the_left():
@@ -82,7 +59,7 @@ def mouths_of(openness, seed=0):
 
 
 def test_the_mouth_that_follows_the_sound_scores_and_another_does_not():
-    times = np.arange(100) / RATE
+    times = np.arange(100) / PICTURES_A_SECOND
     sound = voice_of(5, 4.0)
     own = speaking_score(times, mouths_of(opening(times, 5)), sound, SOUND_RATE, 0.0)
     others = [
@@ -93,7 +70,7 @@ def test_the_mouth_that_follows_the_sound_scores_and_another_does_not():
 
 
 def test_nothing_is_said_of_too_few_frames_no_sound_silence_or_a_picture_that_stands_still():
-    times = np.arange(50) / RATE
+    times = np.arange(50) / PICTURES_A_SECOND
     mouths, sound = mouths_of(opening(times, 5)), voice_of(5, 2.0)
     few = LEAST_FRAMES - 1
     assert speaking_score(times[:few], mouths[:few], sound, SOUND_RATE, 0.0) is None
@@ -155,3 +132,22 @@ def test_following_people_changes_nothing_for_sound_without_pictures(clips, clip
     found = read_views(clip_of(clips["sound.wav"]), views)
     good(found[views[0]])
     assert found[views[1]].status == "missing:no_video"
+
+
+def test_portraits_are_of_everybody_from_the_left_and_say_who_speaks_and_who_is_largest(talk, clip_of, good):
+    view = PeopleView(size=48)
+    found = good(read_views(clip_of(talk), [view])[view])
+    assert found.array.shape == (2, 48, 48, 3)
+    assert (found.meta["largest"], found.meta["likeliest_speaker"]) == (1, 2)
+    assert [one["median_box"][0] > 160 for one in found.meta["people"]] == [False, True]
+    middle = found.array[:, 20:28, 20:28].reshape(2, -1, 3).mean(axis=1)
+    assert np.abs(middle - (214, 170, 140)).max() < 60  # skin, not background
+
+
+def test_where_nobody_is_seen_and_where_nothing_is_heard_that_is_said(clips, clip_of, good):
+    view = PeopleView()
+    nobody = read_views(clip_of(clips["blank.mp4"]), [view])[view]
+    assert nobody.status == "missing:no_face"
+    assert read_views(clip_of(clips["sound.wav"]), [view])[view].status == "missing:no_video"
+    mute = good(read_views(clip_of(clips["mute.mp4"]), [view])[view])
+    assert (mute.meta["largest"], mute.meta["likeliest_speaker"]) == (1, None)
