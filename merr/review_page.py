@@ -17,7 +17,7 @@ from emo.clip import Clip
 from emo.errors import MediaError
 from emo.evaluation.report_style import CSS
 from emo.extractors.action_units import UnitTable
-from emo.merr.build import Built
+from emo.merr.built import Built
 from emo.merr.clues import unit_table
 from emo.merr.coarse import Draft, unit_name
 from emo.merr.folder import PICTURES, BuildFolder

@@ -31,7 +31,7 @@ def is_this_machine(host: str) -> bool:
 def check_sending(host: str, rights: Sequence[DataRights], *, media: bool, send_media_to: str) -> None:
     """Refuse what must not go to `host`; everything may go to this machine.
 
-    RightsError where a data set forbids any service, ConfigError where pictures would go to a host that was
+    RightsError where a data set forbids any service, ConfigError where media would go to a host that was
     not named for them.
     """
     if is_this_machine(host):
@@ -41,4 +41,6 @@ def check_sending(host: str, rights: Sequence[DataRights], *, media: bool, send_
         names = ", ".join(f"{each.name} ({each.licence})" for each in forbidding)
         raise RightsError(f"{names}: may not be sent to {host}. Use a server on this machine.")
     if media and send_media_to != host:
-        raise ConfigError(f"pictures of people would go to {host}. If you may, add --send-media-to {host}.")
+        raise ConfigError(
+            f"pictures or voices of people would go to {host}. If you may, add --send-media-to {host}."
+        )

@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from emo.canonical import Json
+from emo.chat_media import picture_part
 from emo.config.merr import ServiceConfig
 from emo.errors import ConfigError
 from emo.merr.asking import Asker, Ledger
 from emo.merr.cases import Pending
 from emo.merr.explainers import ledger_for, server_for
-from emo.pipeline.contender_media import Look, Shown
+from emo.merr.models.media import Look, Shown
+from emo.pipeline.contender_media import jpegs
 from emo.rights import DataRights
 from emo.services import Message
 
@@ -42,10 +44,7 @@ class ServiceContender:
 
     def ask(self, words: str, seen: Shown, labels: Sequence[str]) -> str | Pending:
         """As Contender; an answer that was cut off is taken as far as it goes."""
-        pictures: list[Json] = [
-            {"type": "image_url", "image_url": {"url": f"data:image/jpeg;base64,{data}"}}
-            for data in seen.jpegs()
-        ]
+        pictures: list[Json] = [picture_part(jpeg) for jpeg in jpegs(seen)]
         messages: list[Message] = [
             {"role": "system", "content": TOLD},
             {"role": "user", "content": [*pictures, {"type": "text", "text": words}]},
