@@ -2,7 +2,7 @@
 
 import pytest
 
-STEPS, RATE = 100, 1e-2
+STEPS, RATE = 80, 1e-2
 
 
 @pytest.fixture(scope="session")
@@ -16,21 +16,26 @@ def teach():
     from emo.merr.models.media import MediaModel
     from emo.merr.models.source import source_of
 
+    def lesson(processor, prompt, media, answer):
+        batch = processor(text=prompt, **media, return_tensors="pt")
+        said = processor.tokenizer(answer, add_special_tokens=False)["input_ids"]
+        tail = torch.tensor([*said, processor.tokenizer.eos_token_id])
+        batch["input_ids"] = torch.cat([batch["input_ids"], tail[None]], dim=1)
+        batch["attention_mask"] = torch.ones_like(batch["input_ids"])
+        return batch, tail
+
     def taught(folder, out, words, pairs):
         asked = MediaModel(source_of(str(folder)))
         processor, model = asked._ready()
-        prompt, end = asked._prompt(processor, words), processor.tokenizer.eos_token_id
+        prompt = asked._prompt(processor, words)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             steps = torch.optim.Adam(model.parameters(), lr=RATE)
-            for step in range(STEPS):
-                media, answer = pairs[step % len(pairs)]
-                batch = processor(text=prompt, **media, return_tensors="pt")
-                tail = [*processor.tokenizer(answer, add_special_tokens=False)["input_ids"], end]
-                batch["input_ids"] = torch.cat([batch["input_ids"], torch.tensor([tail])], dim=1)
-                batch["attention_mask"] = torch.ones_like(batch["input_ids"])
-                scores = model(**batch).logits[0, -len(tail) - 1 : -1]
-                torch.nn.functional.cross_entropy(scores, torch.tensor(tail)).backward()
+            lessons = [lesson(processor, prompt, *pair) for pair in pairs]
+            for _ in range(STEPS):
+                for batch, tail in lessons:
+                    scores = model(**batch).logits[0, -len(tail) - 1 : -1]
+                    torch.nn.functional.cross_entropy(scores, tail, reduction="sum").backward()
                 steps.step()
                 steps.zero_grad()
         model.save_pretrained(out)
