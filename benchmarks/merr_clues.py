@@ -1,9 +1,10 @@
 """How well the clues of `emo merr build` find what was planted: labels from action units, peaks, voices.
 
-    python benchmarks/merr_clues.py --json
+    python benchmarks/merr_clues.py --json > benchmarks/results/merr_clues.json
 
-480 clips of six labels are planned (seed 20), their action units written as OpenFace writes them, voices
-synthesised; nothing is filmed. Labels: the share of clips that the rules label, and of these the share whose
+480 clips of six labels, and 480 of nine, are planned (seed 20): the two tables differ in contempt and doubt
+alone, which are not among the six. Action units are written as OpenFace writes them, voices synthesised;
+nothing is filmed. Labels: the share of clips that the rules label, and of these the share whose
 label is the planted one: of the clip, and of its face (faces may differ from the label, or be weak). Peaks:
 frames between the planted and the found one, of clips whose face shows something. Voices: correlation of what
 is measured with what was planted, in the first 120. Intervals are 95 % bootstraps over speakers.
@@ -21,7 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from emo.config.corpus import CorpusConfig
-from emo.config.merr import MerrConfig
+from emo.config.merr import MerrConfig, PeakRule, RuleTable
 from emo.corpora.rendered.cast import cast_corpus
 from emo.corpora.rendered.film import frame_times
 from emo.corpora.rendered.openface import write_unit_csv
@@ -29,19 +30,21 @@ from emo.corpora.rendered.planning import PlannedClip, plan_clip
 from emo.corpora.rendered.voice import RATE, synthesise
 from emo.extractors.action_units import UnitTable, read_units
 from emo.extractors.container import Span
-from emo.labels import MER2023
+from emo.labels import MER2023, MERR
 from emo.merr.quality import agreement
 from emo.merr.rules import NEUTRAL, evidence, label_by_rules, peak_row
 from emo.merr.voice import measure_voice
 from emo.seeds import generator
 
 WHOLE = Span(start=0.0, end=float("inf"))
+TABLES: tuple[RuleTable, ...] = ("mer-factory", "paper-copy")
+PEAKS: tuple[PeakRule, ...] = ("emotion", "frequent", "overall")
 MEASURED = ("pitch", "melody", "rise", "energy", "tempo")
 
 
-def planned(clips: int, seed: int, folder: Path) -> list[tuple[UnitTable, PlannedClip]]:
-    """Planned clips with the tables of their action units."""
-    config = CorpusConfig(clips=clips, seed=seed)
+def planned(clips: int, seed: int, folder: Path, own: tuple[str, ...]) -> list[tuple[UnitTable, PlannedClip]]:
+    """Planned clips of the labels `own` with the tables of their action units."""
+    config = CorpusConfig(clips=clips, seed=seed, labels=own)
     found = []
     for role in cast_corpus(config):
         plan = plan_clip(config, role)
@@ -84,6 +87,24 @@ def peaks(clips: Sequence[tuple[UnitTable, PlannedClip]], config: MerrConfig) ->
     }
 
 
+def rows(clips: Sequence[tuple[UnitTable, PlannedClip]], own: tuple[str, ...]) -> list[list[object]]:
+    """For each clip: id, planted label, its face's, whether that is weak, what either table says, planted
+    peak, and the peaks that the three rules find for the face's label."""
+    tables = [MerrConfig(labels=own, rules=rules) for rules in TABLES]
+    found = []
+    for table, plan in clips:
+        performance, said = plan.performance, [label_by_rules(evidence(table, each), each) for each in tables]
+        peaks_found = [
+            int(table.frames[peak_row(table, performance.face, MerrConfig(labels=own, peak=peak))])
+            for peak in PEAKS
+        ]
+        weak = "face" in performance.weak
+        found.append(
+            [plan.role.clip_id, plan.role.label, performance.face, weak, *said, plan.peak_frame, *peaks_found]
+        )
+    return found
+
+
 def voices(clips: Sequence[tuple[UnitTable, PlannedClip]]) -> dict[str, object]:
     """Correlation of measured with planted parameters."""
     heard, meant = [], []
@@ -112,13 +133,17 @@ def main() -> None:
     options = parser.parse_args()
     found: dict[str, object] = {"clips": options.clips, "seed": options.seed}
     with tempfile.TemporaryDirectory() as folder:
-        clips = planned(options.clips, options.seed, Path(folder))
-    for rules in ("mer-factory", "paper-copy"):
-        found[f"labels, {rules}"] = labels(clips, MerrConfig(labels=MER2023, rules=rules))
-    for peak in ("emotion", "frequent", "overall"):
+        clips = planned(options.clips, options.seed, Path(folder), MER2023)
+        nine = planned(options.clips, options.seed, Path(folder), MERR)
+    for rules in TABLES:
+        found[f"six labels, {rules}"] = labels(clips, MerrConfig(labels=MER2023, rules=rules))
+        found[f"nine labels, {rules}"] = labels(nine, MerrConfig(labels=MERR, rules=rules))
+    for peak in PEAKS:
         found[f"peaks, {peak}"] = peaks(clips, MerrConfig(labels=MER2023, peak=peak))
     found["voices"] = voices(clips[:120])
     lines = [f"{name}: {value}" for name, value in found.items()]
+    found["rows"] = rows(clips, MER2023)
+    found["rows_of_nine_labels"] = rows(nine, MERR)
     print(json.dumps(found) if options.json else "\n".join(lines))
 
 

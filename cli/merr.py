@@ -9,17 +9,18 @@ from typing import TYPE_CHECKING
 
 import click
 
-from emo.cli.console import Voice, print_json, voice
+from emo.cli.console import Voice, print_json, quieten_transformers, voice
+from emo.cli.device_option import device_option, refuse_absent
 from emo.cli.merr_exchange import check_command, export_command, import_command
 from emo.cli.study_options import json_option
-from emo.config.merr import AU, GIVEN, TEMPLATE, TEMPLATE_NAME, MerrConfig, ServiceConfig
+from emo.config.merr import AU, GIVEN, LOCAL, TEMPLATE, TEMPLATE_NAME, MerrConfig, ServiceConfig
 from emo.labels import LABEL_SETS
 
 if TYPE_CHECKING:
     from emo.clip import Clip
     from emo.config.merr import PeakRule, RuleTable
-    from emo.merr.build import Built
-    from emo.merr.cases import Describer, Explainer
+    from emo.merr.built import Built
+    from emo.merr.cases import Explainer, Teller
 
 EXIT_PARTIAL = 3
 MOST_LISTED = 20
@@ -79,16 +80,27 @@ def merr() -> None:
     "--explain",
     default=TEMPLATE,
     show_default=True,
-    metavar="template|none|local:FOLDER|URL",
-    help="Who writes the reasons: rules, nobody, a model here, or an OpenAI-compatible server.",
+    metavar="template|none|local:MODEL|URL",
+    help="Who writes the reasons: rules, nobody, a model here (a folder or OWNER/NAME@COMMIT), or an "
+    "OpenAI-compatible server.",
 )
 @click.option("--model", default="", help="The server's model for --explain.")
-@click.option("--describe", default="", metavar="URL", help="A server that says what the pictures show.")
-@click.option("--describe-model", default="", help="Its model.")
+@click.option(
+    "--describe", default="", metavar="local:MODEL|URL", help="A vision model that says what pictures show."
+)
+@click.option("--describe-model", default="", help="The server's model for --describe.")
+@click.option(
+    "--listen",
+    default="",
+    metavar="local:MODEL|URL",
+    help="An audio model that says how voices sound; without one their measures do.",
+)
+@click.option("--listen-model", default="", help="The server's model for --listen.")
+@device_option()
 @click.option(
     "--rights", metavar="NAME|FILE", help="Whose data the clips are: what forbids a server is obeyed."
 )
-@click.option("--send-media-to", default="", metavar="HOST", help="Another machine pictures may go to.")
+@click.option("--send-media-to", default="", metavar="HOST", help="Another machine that media may go to.")
 @click.option(
     "--key-env", default=SERVICE.key_env, show_default=True, help="Environment variable with the key."
 )
@@ -119,6 +131,9 @@ def build_command(
     model: str,
     describe: str,
     describe_model: str,
+    listen: str,
+    listen_model: str,
+    device: str,
     rights: str | None,
     send_media_to: str,
     key_env: str,
@@ -144,7 +159,7 @@ def build_command(
     from emo.corpora.declared import declared_rights, load_rights
     from emo.corpora.manifest import clips_in
     from emo.merr.build import build
-    from emo.merr.explainers import describer_for, explainer_for, ledger_for
+    from emo.merr.explainers import describer_for, explainer_for, ledger_for, listener_for
 
     config = MerrConfig(
         labels=LABEL_SETS[labels],
@@ -161,6 +176,9 @@ def build_command(
         model=model,
         describe=describe,
         describe_model=describe_model,
+        listen=listen,
+        listen_model=listen_model,
+        device=device,
         key_env=key_env,
         concurrency=concurrency,
         timeout_s=timeout,
@@ -169,14 +187,17 @@ def build_command(
         most_tokens=most_tokens,
         send_media_to=send_media_to,
     )
+    refuse_absent(device)
+    if any(each.startswith(LOCAL) for each in (explain, describe, listen)):
+        quieten_transformers()
     ledger = ledger_for(Path(out), service)
     found, ignored = clips_in(Path(clips or "."))
     speaker = voice(ctx)
     declared = [load_rights(rights)] if rights else list(declared_rights(Path(clips or "."), found))
     explainer = explainer_for(service, config, ledger, declared)
-    describer = describer_for(service, config, ledger, declared)
+    tellers = (describer_for(service, config, ledger, declared), listener_for(service, ledger, declared))
     if dry_run:
-        return _show_plan(found, explainer, describer, ledger.requests, service.attempts, as_json=as_json)
+        return _show_plan(found, explainer, tellers, ledger.requests, service.attempts, as_json=as_json)
     speaker.note(f"{len(found)} clips{f', {ignored} other files ignored' if ignored else ''}")
     with speaker.steps() as steps:
         built = build(
@@ -185,7 +206,8 @@ def build_command(
             config,
             explainer,
             labels=_labels(labels_from, Path(cache), found),
-            describer=describer,
+            describer=tellers[0],
+            listener=tellers[1],
             rights=declared,
             concurrency=concurrency,
             review=Path(review) if review else None,
@@ -204,7 +226,7 @@ def build_command(
 def _show_plan(
     clips: Sequence[Clip],
     explainer: Explainer | None,
-    describer: Describer | None,
+    tellers: Sequence[Teller | None],
     answered: int,
     attempts: int,
     *,
@@ -212,9 +234,9 @@ def _show_plan(
 ) -> None:
     """What a build would look at and ask at most; reads no media and asks nobody."""
     with_units = sum(clip.au_path is not None for clip in clips)
-    models = [each.name for each in (explainer, describer) if each and each.name != TEMPLATE_NAME]
+    models = [each.name for each in (explainer, *tellers) if each and each.name != TEMPLATE_NAME]
     asking = explainer is not None and explainer.name != TEMPLATE_NAME
-    most = with_units * (attempts * asking + (describer is not None))
+    most = with_units * (attempts * asking + sum(each is not None for each in tellers))
     if as_json:
         print_json(
             {

@@ -7,13 +7,13 @@ keys, label and clue names must be those that were asked about, or it is refused
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from emo.canonical import Json, sha256_json
 from emo.errors import ServiceDown
-from emo.labels import parse_label
 from emo.merr.cases import Case, Finding, Pending, Refusal
 from emo.merr.coarse import plain
 from emo.merr.folder import ANSWERS, BuildFolder, read_keyed
@@ -22,6 +22,7 @@ from emo.services import Message, Reply
 MOST_TOKENS = 400
 LONGEST_REASON = 1200  # characters
 SHORTEST_REASON = 20
+NO_PROSE = ("```", "://", "<", ">", "{", "}", "\ufffd")
 MOST_DOWN = 5  # questions in a row without an answer after which nothing more is asked
 
 TOLD = (
@@ -105,7 +106,7 @@ class ModelExplainer:
     """Explains cases by asking a model, `attempts` times where its answers are out of schema."""
 
     def __init__(self, asker: Asker, ledger: Ledger, *, attempts: int) -> None:
-        self.name = asker.identity
+        self.name, self.told = asker.identity, TOLD
         self._asker, self._ledger, self._attempts = asker, ledger, attempts
 
     def explain(self, case: Case) -> Finding | Refusal | Pending:
@@ -179,16 +180,16 @@ def read_answer(reply: Reply, case: Case) -> Finding | Refusal:
     if not isinstance(found["reason"], str):
         return _bad("the reason is no text")
     reason = plain(found["reason"], LONGEST_REASON + 1)
-    if not SHORTEST_REASON <= len(reason) <= LONGEST_REASON or "```" in reason or "://" in reason:
+    if not SHORTEST_REASON <= len(reason) <= LONGEST_REASON or not is_prose(reason):
         return _bad(f"the reason is not plain text of {SHORTEST_REASON} to {LONGEST_REASON} characters")
     return Finding(
         true_clues=tuple(sides[0]), false_clues=tuple(sides[1]), reason=reason, seems=str(found["seems"])
     )
 
 
-def without_label(text: str, labels: Sequence[str]) -> str:
-    """`text` on one line, or nothing where it names a label: a picture is described, not judged."""
-    return "" if parse_label(text, labels) else plain(text)
+def is_prose(text: str) -> bool:
+    """Whether a text reads as plain words: two at least, no addresses, no fences, tags or broken bytes."""
+    return len(re.findall(r"[^\W\d_]+", text)) >= 2 and not any(each in text for each in NO_PROSE)
 
 
 def _bad(fault: str) -> Refusal:

@@ -8,90 +8,45 @@ from __future__ import annotations
 
 import json
 import os
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import joblib
 
-from emo.canonical import Json
 from emo.clip import Clip
 from emo.config.merr import MerrConfig
 from emo.corpora import merr_files
 from emo.corpora.merr_files import json_text, list_text
 from emo.digests import StatCache
 from emo.errors import ConfigError
-from emo.merr.cases import Describer, Explainer
+from emo.merr.built import Built, ModelUse, Role
+from emo.merr.cases import Explainer, Teller
 from emo.merr.clues import ClipClues, ClueJob, find_clues
 from emo.merr.coarse import Draft, capped, refused, write_draft
-from emo.merr.drops import Drop, counted
+from emo.merr.drops import Drop
 from emo.merr.fine import FineSet, explain_all
-from emo.merr.folder import CLUES, PICTURES, BuildFolder
+from emo.merr.folder import CLUES, PICTURES, SOUNDS, BuildFolder
 from emo.merr.rules import label_by_rules
+from emo.merr.told import Told, tell_all
 from emo.merr.verdicts import REJECT, REVIEW, Verdict, of_kind, read_verdicts
 from emo.merr.voice import habits, tone_of
 from emo.rights import DataRights
 
-NOBODY = "none"
 FEW_CLIPS = 6  # starting worker processes costs more than reading these
 NO_MEDIA = "0" * 64  # the digest of a file that cannot be read
-FAILED = ("media", "bad_action_units", "no_action_units")
 DROPS, QUALITY, CARD, PAGE = "drops.jsonl", "quality.json", "README.md", "review.html"
-NOTHING_FINE = FineSet(written=(), drops=(), pending={}, findings={})
+NOTHING_FINE = FineSet(written=(), drops=(), pending={}, findings={}, refused=0)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Progress:
-    """How far a step of the build is; steps are clues, pictures and reasons."""
+    """How far a step of the build is; steps are clues, pictures, voices, reasons."""
 
     step: str
     done: int
     total: int
     clip_id: str
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Built:
-    """Everything that a build made, in the order of its clips; what files and pages are written from.
-
-    `source` is each clip's label by the source that the build names, `by_rules` what the action units alone
-    say, `given` the manifest's.
-    """
-
-    out: Path
-    config: MerrConfig
-    clips: Sequence[Clip]
-    clues: Mapping[str, ClipClues]
-    drafts: Sequence[Draft]
-    fine: FineSet
-    drops: Sequence[Drop]
-    source: Mapping[str, str]
-    by_rules: Mapping[str, str]
-    given: Mapping[str, str]
-    explainer: str
-    describer: str
-    rights: Sequence[DataRights]
-    waiting: Mapping[str, str]
-
-    @property
-    def failed(self) -> list[Drop]:
-        """Clips that could not be looked at."""
-        return [drop for drop in self.drops if drop.reason in FAILED]
-
-    def to_json(self) -> dict[str, Json]:
-        """What `emo merr build --json` prints."""
-        return {
-            "out": str(self.out),
-            "clips": len(self.clips),
-            "coarse": len(self.drafts),
-            "fine": len(self.fine.written),
-            "coarse_labels": dict(sorted(Counter(draft.label for draft in self.drafts).items())),
-            "fine_labels": dict(sorted(Counter(each.draft.label for each in self.fine.written).items())),
-            "dropped": counted(self.drops),
-            "failed": [drop.to_json() for drop in self.failed],
-            "pending": dict(self.waiting),
-        }
 
 
 def build(
@@ -101,7 +56,8 @@ def build(
     explainer: Explainer | None,
     *,
     labels: Mapping[str, str] | None = None,
-    describer: Describer | None = None,
+    describer: Teller | None = None,
+    listener: Teller | None = None,
     rights: Sequence[DataRights] = (),
     review: Path | None = None,
     jobs: int = 0,
@@ -111,8 +67,8 @@ def build(
     """Build the set of `clips` in `out`, where an earlier run of the same command may have begun.
 
     `labels` are those of the source that `config.labels_from` names, not asked for `au`. `explainer` None
-    makes no fine set; `describer` says what pictures show. `rights` go into the card. `review` is a file of
-    verdicts; else one that lies in `out` counts.
+    makes no fine set; `describer` says what pictures show, `listener` how voices sound. `rights` go into the
+    card. `review` is a file of verdicts; else one that lies in `out` counts.
 
     ConfigError where there are no clips, ids that MERR's lists cannot hold, or another build at work.
     """
@@ -121,10 +77,21 @@ def build(
     list_text(((clip.clip_id, 0, "") for clip in clips), fine=False)
     verdicts = read_verdicts(review or out / REVIEW)
     folder = BuildFolder(out)
+
+    def step(name: str) -> Callable[[int, int, str], None]:
+        return lambda done, total, clip_id: on_progress(
+            Progress(step=name, done=done, total=total, clip_id=clip_id)
+        )
+
     with folder.held():
-        clues = _clues(clips, folder, config, labels or {}, jobs, on_progress)
-        descriptions, waiting = _descriptions(clips, clues, folder, config, describer, on_progress)
-        drafts, drops = _coarse(clips, clues, descriptions, config, verdicts)
+        clues = _clues(clips, folder, config, labels or {}, listener is not None, jobs, on_progress)
+        looked_at = [clip.clip_id for clip in clips if refused(clues[clip.clip_id], config) is None]
+        pictures = {each: folder.keyed(PICTURES, clues[each].key, ".jpg") for each in looked_at}
+        sounds = {each: folder.keyed(SOUNDS, clues[each].key, ".wav") for each in looked_at}
+        sounds = {each: path for each, path in sounds.items() if path.is_file()}
+        seen = tell_all(pictures, describer, concurrency=concurrency, on_done=step("pictures"))
+        heard = tell_all(sounds, listener, concurrency=concurrency, on_done=step("voices"))
+        drafts, drops = _coarse(clips, clues, seen.words, heard.words, config, verdicts)
         _write_coarse(folder, drafts)
         fine = NOTHING_FINE
         if explainer is not None:
@@ -134,9 +101,7 @@ def build(
                 config,
                 verdicts,
                 concurrency=concurrency,
-                on_done=lambda done, total, clip_id: on_progress(
-                    Progress(step="reasons", done=done, total=total, clip_id=clip_id)
-                ),
+                on_done=step("reasons"),
             )
         built = Built(
             out=out,
@@ -149,10 +114,9 @@ def build(
             source=_source(clues),
             by_rules=_by_rules(clues, config),
             given={clip.clip_id: clip.label for clip in clips if clip.label},
-            explainer=explainer.name if explainer else NOBODY,
-            describer=describer.name if describer else NOBODY,
+            uses=_uses((describer, seen), (listener, heard), (explainer, fine)),
             rights=rights,
-            waiting={**waiting, **fine.pending},
+            waiting={**seen.waiting, **heard.waiting, **fine.pending},
         )
         _write_rest(folder, built, verdicts)
     return built
@@ -163,6 +127,7 @@ def _clues(
     folder: BuildFolder,
     config: MerrConfig,
     labels: Mapping[str, str],
+    listened: bool,
     jobs: int,
     on_progress: Callable[[Progress], None],
 ) -> dict[str, ClipClues]:
@@ -174,6 +139,7 @@ def _clues(
             media=_media(files, clip),
             config=config,
             root=folder.root,
+            listened=listened,
         )
         for clip in clips
     )
@@ -183,6 +149,7 @@ def _clues(
         on_progress(Progress(step="clues", done=done, total=len(clips), clip_id=clues.clip_id))
     folder.keep_only(CLUES, {f"{each.key}.json" for each in found.values()})
     folder.keep_only(PICTURES, {f"{each.key}.jpg" for each in found.values()})
+    folder.keep_only(SOUNDS, {f"{each.key}.wav" for each in found.values() if listened})
     return found
 
 
@@ -202,39 +169,17 @@ def _media(files: StatCache, clip: Clip) -> str:
         return NO_MEDIA
 
 
-def _descriptions(
-    clips: Sequence[Clip],
-    clues: Mapping[str, ClipClues],
-    folder: BuildFolder,
-    config: MerrConfig,
-    describer: Describer | None,
-    on_progress: Callable[[Progress], None],
-) -> tuple[dict[str, str], dict[str, str]]:
-    """What the pictures show by clip id, of clips that are not refused, and which wait for an answer."""
-    if describer is None:
-        return {}, {}
-    wanted = [clip.clip_id for clip in clips if refused(clues[clip.clip_id], config) is None]
-    found, waiting = {}, {}
-    for done, clip_id in enumerate(wanted, start=1):
-        text = describer.describe(folder.keyed(PICTURES, clues[clip_id].key, ".jpg"))
-        if text is None:
-            waiting[clip_id] = "no description of its picture"
-        else:
-            found[clip_id] = text
-        on_progress(Progress(step="pictures", done=done, total=len(wanted), clip_id=clip_id))
-    return found, waiting
-
-
 def _coarse(
     clips: Sequence[Clip],
     clues: Mapping[str, ClipClues],
-    descriptions: Mapping[str, str],
+    seen: Mapping[str, str],
+    heard: Mapping[str, str],
     config: MerrConfig,
     verdicts: Mapping[str, Verdict],
 ) -> tuple[list[Draft], list[Drop]]:
     measures = {clip_id: each.voice for clip_id, each in clues.items() if each.voice is not None}
     habit = habits(measures, {clip.clip_id: clip.speaker for clip in clips})
-    tones = {clip_id: tone_of(each, habit[clip_id]) for clip_id, each in measures.items()}
+    tones = {clip_id: tone_of(each, habit[clip_id]) for clip_id, each in measures.items()} | dict(heard)
     rejected = of_kind(verdicts, REJECT)
     drafts: list[Draft] = []
     drops: list[Drop] = []
@@ -243,8 +188,8 @@ def _coarse(
         if drop is not None:
             drops.append(drop)
             continue
-        picture = descriptions.get(clip.clip_id, "")
-        draft = write_draft(clip, clues[clip.clip_id], tones.get(clip.clip_id, ""), picture, config)
+        tone, picture = tones.get(clip.clip_id, ""), seen.get(clip.clip_id, "")
+        draft = write_draft(clip, clues[clip.clip_id], tone, picture, config)
         verdict = rejected.get(clip.clip_id)
         if verdict is not None and verdict.on(draft.caption):
             drops.append(
@@ -269,7 +214,7 @@ def _write_rest(folder: BuildFolder, built: Built, verdicts: Mapping[str, Verdic
     from emo.merr.review_page import review_page
 
     written = built.fine.written
-    if built.explainer != NOBODY:
+    if any(use.role == "reasons" for use in built.uses):
         rows = [(each.draft.clip_id, each.draft.face.frames, each.draft.label) for each in written]
         folder.write_text(merr_files.FINE, json_text({each.draft.clip_id: each.entry() for each in written}))
         folder.write_text(merr_files.FINE_LIST, list_text(rows, fine=True))
@@ -282,6 +227,24 @@ def _write_rest(folder: BuildFolder, built: Built, verdicts: Mapping[str, Verdic
     folder.write_text(QUALITY, json_text(figures))
     folder.write_text(CARD, card_text(built, figures))
     folder.write_text(PAGE, review_page(built, verdicts))
+
+
+def _uses(
+    describing: tuple[Teller | None, Told],
+    listening: tuple[Teller | None, Told],
+    explaining: tuple[Explainer | None, FineSet],
+) -> list[ModelUse]:
+    """Those who were there, with how many of their answers could be used."""
+    roles: list[tuple[Role, Teller | Explainer | None, int, int]] = [
+        ("pictures", describing[0], len(describing[1].words), len(describing[1].unusable)),
+        ("voices", listening[0], len(listening[1].words), len(listening[1].unusable)),
+        ("reasons", explaining[0], len(explaining[1].findings), explaining[1].refused),
+    ]
+    return [
+        ModelUse(role=role, name=who.name, told=who.told, usable=usable, unusable=unusable)
+        for role, who, usable, unusable in roles
+        if who is not None
+    ]
 
 
 def _source(clues: Mapping[str, ClipClues]) -> dict[str, str]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import cast
 
 from emo.canonical import Json
-from emo.merr.build import Built
+from emo.merr.built import Built
 from emo.merr.clues import RECIPE_VERSION
 
 NOTE = (
@@ -26,7 +27,7 @@ def card_text(built: Built, figures: Mapping[str, Json]) -> str:
     lines += _table(
         ("setting", "value"), {name: _shown(value) for name, value in asdict(built.config).items()}
     )
-    lines += [f"Reasons: {built.explainer}.", f"Pictures described by: {built.describer}.", ""]
+    lines += _models(built)
     lines += ["## Counts", ""]
     coarse = Counter(draft.label for draft in built.drafts)
     fine = Counter(each.draft.label for each in built.fine.written)
@@ -49,6 +50,21 @@ def card_text(built: Built, figures: Mapping[str, Json]) -> str:
 def _source(built: Built) -> str:
     names = {"au": f"the action units by the rules {built.config.rules}", "given": "the manifest"}
     return names.get(built.config.labels_from, "a trained head")
+
+
+def _models(built: Built) -> list[str]:
+    """Who wrote what, and in full what each model was told: only the same words give comparable answers."""
+    rows: dict[str, tuple[Json, ...]] = {use.role: (use.name, use.usable, use.unusable) for use in built.uses}
+    lines = (
+        _table(("of", "by", "answers used", "not usable"), rows) if rows else ["No model, no reasons.", ""]
+    )
+    if not any(use.role == "voices" for use in built.uses):
+        lines += ["Voices are put into words from their sound: pitch, loudness, tempo, melody.", ""]
+    for use in built.uses:
+        if use.told:
+            digest = hashlib.sha256(use.told.encode()).hexdigest()
+            lines += [f"Who wrote of {use.role} was told (SHA-256 `{digest}`):", "", f"> {use.told}", ""]
+    return lines
 
 
 def _rights(built: Built) -> list[str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from emo.config.merr import MerrConfig
-from emo.merr.coarse import Draft
+from emo.merr.coarse import Draft, tone_clue
 from emo.merr.rules import NEUTRAL, rules_for
 
 VOICE = "voice"
@@ -36,7 +36,7 @@ class Case:
 
     def clues(self) -> dict[str, str]:
         """Every clue by name, the voice among them."""
-        return {**self.face, **({VOICE: f"speaks in a {self.tone} tone"} if self.tone else {})}
+        return {**self.face, **({VOICE: tone_clue(self.tone)} if self.tone else {})}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,22 +65,24 @@ class Pending:
 
 
 class Explainer(Protocol):
-    """Explains cases; `name` goes into the card of the data set. Safe to call from several threads."""
+    """Explains cases; `name`, and what it is `told` of its task, go into the card of the data set. Safe to
+    call from several threads."""
 
     name: str
+    told: str
 
     def explain(self, case: Case) -> Finding | Refusal | Pending:
         """What is made of one case. RightsError and ConfigError end the build, nothing else does."""
 
 
-class Describer(Protocol):
-    """Says what pictures show; `name` as in Explainer."""
+class Teller(Protocol):
+    """Says what pictures show, or how voices sound; `name` and `told` as in Explainer, threads too."""
 
     name: str
+    told: str
 
-    def describe(self, picture: Path) -> str | None:
-        """One or two plain sentences about a JPEG; None where there is no answer yet, "" where there is none
-        that could be used."""
+    def tell(self, media: Path) -> str | Pending:
+        """Words about a JPEG or a WAV, "" where what was answered cannot be used."""
 
 
 def case_of(draft: Draft, config: MerrConfig) -> Case:

@@ -20,8 +20,9 @@ from emo.errors import MediaError
 from emo.extractors.action_units import UnitTable, read_units
 from emo.extractors.container import Span
 from emo.extractors.reading import read_views_limited
-from emo.merr.folder import CLUES, PICTURES, BuildFolder, read_keyed
+from emo.merr.folder import CLUES, PICTURES, SOUNDS, BuildFolder, read_keyed
 from emo.merr.rules import Evidence, evidence, label_by_rules, peak_row, units_at, units_seen
+from emo.merr.sounds import wav_bytes
 from emo.merr.voice import VoiceMeasures, measure_voice
 from emo.records import OK, usable
 from emo.views import AudioView, MomentView, ViewData, ViewProblem
@@ -30,6 +31,7 @@ RECIPE_VERSION = 1  # raise it whenever the same media gives other measures or a
 SOUND = AudioView(16_000)
 ASSUMED_RATE = 25.0  # frames a second, for action-unit files without timestamps
 JPEG_QUALITY = 90
+LONGEST_S = 30.0  # of a sound that is kept: as much as Qwen2-Audio hears
 NO_UNITS = "missing:no_action_units"
 
 
@@ -66,13 +68,15 @@ class ClipClues:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ClueJob:
-    """One clip to look into; picklable. `label` None lets the rules decide; `media` is the file's digest."""
+    """One clip to look into; picklable. `label` None lets the rules decide; `media` is the file's digest.
+    `listened`: somebody will be played the sound, so it is kept."""
 
     clip: Clip
     label: str | None
     media: str
     config: MerrConfig
     root: Path
+    listened: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -100,7 +104,7 @@ def find_clues(job: ClueJob) -> ClipClues:
     key = sha256_json(
         {"recipe": RECIPE_VERSION, "media": job.media, "cut": [clip.start, clip.end], "moment": moment}
     )
-    decoded = _kept(folder, key) or _decode(folder, key, clip, moment)
+    decoded = _kept(folder, key, job.listened) or _decode(folder, key, job, moment)
     return ClipClues(
         clip_id=clip.clip_id,
         face=face,
@@ -136,12 +140,16 @@ def _face(table: UnitTable, job: ClueJob) -> Face:
     )
 
 
-def _kept(folder: BuildFolder, key: str) -> _Decoded | None:
+def _kept(folder: BuildFolder, key: str, listened: bool) -> _Decoded | None:
     value = read_keyed(folder.keyed(CLUES, key, ".json"))
     if value is None or not {"voice", "sound", "picture"} <= set(value):
         return None
-    seen = usable(str(value["picture"]).partition(": ")[0], accept_degraded=True)
+    seen, heard = (
+        usable(str(value[kind]).partition(": ")[0], accept_degraded=True) for kind in ("picture", "sound")
+    )
     if seen and not folder.keyed(PICTURES, key, ".jpg").is_file():
+        return None
+    if heard and listened and not folder.keyed(SOUNDS, key, ".wav").is_file():
         return None
     return _Decoded(
         voice=cast("Mapping[str, float] | None", value["voice"]),
@@ -150,14 +158,17 @@ def _kept(folder: BuildFolder, key: str) -> _Decoded | None:
     )
 
 
-def _decode(folder: BuildFolder, key: str, clip: Clip, moment: float) -> _Decoded:
-    """Read the media once; the picture is written before the file that says that it is there."""
+def _decode(folder: BuildFolder, key: str, job: ClueJob, moment: float) -> _Decoded:
+    """Read the media once; picture and sound are written before the file that says that they are there."""
     view = MomentView(moment)
-    views = read_views_limited(clip, (SOUND, view))
+    views = read_views_limited(job.clip, (SOUND, view))
     heard, seen = views[SOUND], views[view]
     voice = measure_voice(heard.array, SOUND.rate) if isinstance(heard, ViewData) else None
     if isinstance(seen, ViewData):
         folder.write(folder.keyed(PICTURES, key, ".jpg"), _jpeg(seen))
+    if isinstance(heard, ViewData) and job.listened:
+        played = heard.array[: round(LONGEST_S * SOUND.rate)]
+        folder.write(folder.keyed(SOUNDS, key, ".wav"), wav_bytes(played, SOUND.rate))
     decoded = _Decoded(voice=asdict(voice) if voice else None, sound=_status(heard), picture=_status(seen))
     text = json.dumps(asdict(decoded), sort_keys=True, ensure_ascii=False)
     folder.write(folder.keyed(CLUES, key, ".json"), text.encode())

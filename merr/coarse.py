@@ -49,12 +49,17 @@ class Draft:
         return {
             "AU_list": seen,
             "visual_prior_list": phrases,
-            "audio_prior_list": f"speaks in a {self.tone} tone" if self.tone else "",
+            "audio_prior_list": tone_clue(self.tone) if self.tone else "",
             "peak_index": str(self.face.peak_frame),
             "peak_AU_list": at_peak,
             "pseu_emotion": self.label,
             "caption": self.caption,
         }
+
+
+def tone_clue(tone: str) -> str:
+    """The voice as a clue."""
+    return wording.grammatical(f"speaks in a {tone} tone")
 
 
 def unit_name(unit: int) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from emo.canonical import Json
-from emo.merr.build import Built
+from emo.merr.built import Built
 from emo.merr.drops import counted
 from emo.merr.quality import agreement, balance, consistency, label_pairs, shortfalls, texts
 

@@ -6,8 +6,7 @@ depend on who answered first. Knows no servers and no files.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from emo.config.merr import MerrConfig
@@ -15,18 +14,21 @@ from emo.merr.cases import Explainer, Finding, Pending, Refusal, case_of
 from emo.merr.coarse import Draft
 from emo.merr.drops import Drop
 from emo.merr.filters import contradiction, neutrals_left_out, over_represented, repeated
+from emo.merr.in_order import answered
 from emo.merr.verdicts import ACCEPT, Verdict, of_kind
 from emo.merr.written import Written, concluded
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FineSet:
-    """The entries, what is not among them and why, and which clips still wait for an answer."""
+    """The entries, what is not among them and why, and which clips still wait for an answer. `findings` are
+    the answers that could be used, `refused` is the number of the others."""
 
     written: tuple[Written, ...]
     drops: tuple[Drop, ...]
     pending: Mapping[str, str]
     findings: Mapping[str, Finding]
+    refused: int
 
 
 def explain_all(
@@ -47,7 +49,8 @@ def explain_all(
     written: list[Written] = []
     pending: dict[str, str] = {}
     findings: dict[str, Finding] = {}
-    for done, (draft, answer) in enumerate(_answers(chosen, explainer, config, concurrency), start=1):
+    answers = answered(chosen, lambda draft: explainer.explain(case_of(draft, config)), concurrency)
+    for done, (draft, answer) in enumerate(answers, start=1):
         if isinstance(answer, Pending):
             pending[draft.clip_id] = answer.detail
         elif isinstance(answer, Refusal):
@@ -73,20 +76,8 @@ def explain_all(
         drops=tuple(drops),
         pending=pending,
         findings=findings,
+        refused=len(chosen) - len(findings) - len(pending),
     )
-
-
-def _answers(
-    drafts: Sequence[Draft], explainer: Explainer, config: MerrConfig, concurrency: int
-) -> Iterator[tuple[Draft, Finding | Refusal | Pending]]:
-    """In the order of the drafts. An error of the explainer ends the others before it goes up."""
-    pool = ThreadPoolExecutor(max_workers=max(1, concurrency))
-    try:
-        asked = [pool.submit(explainer.explain, case_of(draft, config)) for draft in drafts]
-        for draft, answer in zip(drafts, asked, strict=True):
-            yield draft, answer.result()
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _fault(entry: Written, config: MerrConfig, verdicts: Mapping[str, Verdict]) -> tuple[str, str] | None:

@@ -2,6 +2,7 @@
 
     MERR_coarse_grained.json|txt, MERR_fine_grained.json|txt      what `emo train-llm --merr` reads
     clues/ab/<key>.json, pictures/ab/<key>.jpg                    what was seen and heard, by what was read
+    sounds/ab/<key>.wav                                           where a model listens
     answers/ab/<key>.json                                         every answer that was paid for
     drops.jsonl, quality.json, README.md, review.html
     review.json                                                   a reviewer's verdicts, where there are any
@@ -27,7 +28,7 @@ from emo.canonical import Json
 from emo.errors import ConfigError
 
 WORK, DIGESTS = ".work", "digests.jsonl"
-CLUES, PICTURES, ANSWERS = "clues", "pictures", "answers"
+CLUES, PICTURES, SOUNDS, ANSWERS = "clues", "pictures", "sounds", "answers"
 _numbers = count()
 
 

@@ -1,7 +1,8 @@
 """review.html: clips beside what was made of them, for a person who accepts or rejects.
 
 One file: no script, font or picture from anywhere else; clips play from where they lie, by relative path. The
-verdicts stay in the browser until they are downloaded as review.json, which the next build honours.
+verdicts stay in the browser, over reloads too, until they are downloaded as review.json, which the next build
+honours.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from emo.clip import Clip
 from emo.errors import MediaError
 from emo.evaluation.report_style import CSS
 from emo.extractors.action_units import UnitTable
-from emo.merr.build import Built
+from emo.merr.built import Built
 from emo.merr.clues import unit_table
 from emo.merr.coarse import Draft, unit_name
 from emo.merr.folder import PICTURES, BuildFolder
@@ -61,8 +62,17 @@ button[aria-pressed=true].no { background: var(--bad); border-color: var(--bad);
 """.strip()
 SCRIPT = """
 const items = [...document.querySelectorAll("[data-clip]")];
-const verdicts = JSON.parse(document.getElementById("verdicts").textContent);
+const built = document.getElementById("verdicts").textContent;
+const place = "emo review " + location.pathname;
 const told = document.getElementById("told");
+let verdicts = JSON.parse(built);
+try {  // what was said before a reload, unless a build has read other verdicts since
+  const kept = JSON.parse(localStorage.getItem(place));
+  if (kept && kept.built === built) verdicts = kept.verdicts;
+} catch {}
+function keep() {
+  try { localStorage.setItem(place, JSON.stringify({built: built, verdicts: verdicts})); } catch {}
+}
 function draw() {
   let yes = 0, no = 0;
   for (const item of items) {
@@ -82,10 +92,12 @@ for (const item of items) {
     const before = verdicts[item.dataset.clip];
     if (before && before.verdict === button.value) delete verdicts[item.dataset.clip];
     else verdicts[item.dataset.clip] = {verdict: button.value, text: item.dataset.text, note: note.value};
+    keep();
     draw();
   };
   note.oninput = () => {
     if (verdicts[item.dataset.clip]) verdicts[item.dataset.clip].note = note.value;
+    keep();
   };
 }
 document.getElementById("save").onclick = () => {
@@ -138,6 +150,7 @@ def _item(built: Built, clip: Clip, draft: Draft, written: Written | None) -> st
     rows = {
         "said": draft.subtitle,
         "voice": draft.tone,
+        "picture": draft.picture,
         "face at the peak": ", ".join(draft.unit_phrases.values()),
         "peak": f"frame {draft.face.peak_frame} of {draft.face.frames}, {draft.face.peak_time:.2f} s",
         "manifest's label": clip.label or "",

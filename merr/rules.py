@@ -83,8 +83,14 @@ def supported(found: Mapping[str, Evidence], label: str, config: MerrConfig) -> 
 
 
 def label_by_rules(found: Mapping[str, Evidence], config: MerrConfig) -> str | None:
-    """The label that the face bears out best; None where it shows something that no label is made of."""
-    fitting = [each for each in found.values() if each.label in config.labels and each.bears_out(config)]
+    """The label that the face bears out best; None where it shows something that no label is made of.
+
+    A label whose units speech alone moves, as doubt's in one of the tables, is only ever confirmed: proposed
+    from the face it would be the label of everybody who talks.
+    """
+    by_talking = {label for label, units in rules_for(config).items() if set(units) <= set(SPEECH)}
+    proposed = set(config.labels) - by_talking
+    fitting = [each for each in found.values() if each.label in proposed and each.bears_out(config)]
     return max(fitting, key=lambda each: each.weight).label if fitting else None
 
 

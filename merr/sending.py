@@ -31,7 +31,7 @@ def is_this_machine(host: str) -> bool:
 def check_sending(host: str, rights: Sequence[DataRights], *, media: bool, send_media_to: str) -> None:
     """Refuse what must not go to `host`; everything may go to this machine.
 
-    RightsError where a data set forbids any service, ConfigError where pictures would go to a host that was
+    RightsError where a data set forbids any service, ConfigError where media would go to a host that was
     not named for them.
     """
     if is_this_machine(host):

@@ -14,7 +14,7 @@ from emo.seeds import generator
 class TemplateExplainer:
     """Explains every case that it is given."""
 
-    name = TEMPLATE_NAME
+    name, told = TEMPLATE_NAME, ""
 
     def __init__(self, seed: int) -> None:
         self._seed = seed

@@ -5,57 +5,32 @@ Media is read in limited worker processes. Knows no system.
 
 from __future__ import annotations
 
-import base64
 import io
-import wave
-from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from emo.clip import Clip
 from emo.extractors.reading import read_views_limited
+from emo.merr.models.media import RATE, Look, Shown
 from emo.views import AudioView, FrameView, MediaView, MomentView, ViewProblem
 
-RATE = 16_000  # hertz
 MIDDLE = FrameView("middle")
 SIDE = 512  # pixels: the longer side of a picture that is sent
 JPEG_QUALITY = 90
-Look = Literal["video", "image", "audio"]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Shown:
-    """`frames` uint8 RGB (F, H, W, 3), or `sound` float32 (S,) at RATE; the other is None."""
+def jpegs(seen: Shown) -> list[bytes]:
+    """The frames as JPEGs whose longer side is at most SIDE pixels."""
+    from PIL import Image
 
-    frames: NDArray[np.uint8] | None = None
-    sound: NDArray[np.float32] | None = None
-
-    def jpegs(self) -> list[str]:
-        """The frames as base64 of JPEGs whose longer side is at most SIDE pixels."""
-        from PIL import Image
-
-        found = []
-        for frame in self.frames if self.frames is not None else ():
-            picture = Image.fromarray(frame)
-            picture.thumbnail((SIDE, SIDE))
-            stream = io.BytesIO()
-            picture.save(stream, "JPEG", quality=JPEG_QUALITY)
-            found.append(base64.b64encode(stream.getvalue()).decode())
-        return found
-
-    def wav(self) -> str:
-        """The sound as base64 of a WAV file of 16 bits; "" where there is none."""
-        if self.sound is None:
-            return ""
+    found = []
+    for frame in seen.frames if seen.frames is not None else ():
+        picture = Image.fromarray(frame)
+        picture.thumbnail((SIDE, SIDE))
         stream = io.BytesIO()
-        with wave.open(stream, "wb") as file:
-            file.setnchannels(1)
-            file.setsampwidth(2)
-            file.setframerate(RATE)
-            file.writeframes((np.clip(self.sound, -1, 1) * 32767).round().astype("<i2").tobytes())
-        return base64.b64encode(stream.getvalue()).decode()
+        picture.save(stream, "JPEG", quality=JPEG_QUALITY)
+        found.append(stream.getvalue())
+    return found
 
 
 def shown(clip: Clip, look: Look, frames: int) -> Shown | ViewProblem:

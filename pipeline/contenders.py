@@ -18,9 +18,10 @@ from emo.digests import StatCache
 from emo.errors import ConfigError, ServiceDown
 from emo.labels import parse_label
 from emo.merr.cases import Pending
+from emo.merr.models.media import RATE, Look, Shown
 from emo.pipeline.answer_file import AnswerFile
 from emo.pipeline.answer_identity import DIGITS
-from emo.pipeline.contender_media import MIDDLE, RATE, Look, Shown, shown
+from emo.pipeline.contender_media import MIDDLE, shown
 from emo.pipeline.inputs import InputDigests
 from emo.views import AudioView, TextView, ViewProblem
 

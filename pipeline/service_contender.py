@@ -11,11 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from emo.canonical import Json
+from emo.chat_media import picture_part, sound_part
 from emo.config.merr import ServiceConfig
 from emo.merr.asking import Asker, Ledger
 from emo.merr.cases import Pending
 from emo.merr.explainers import ledger_for, server_for
-from emo.pipeline.contender_media import Look, Shown
+from emo.merr.models.media import RATE, Look, Shown
+from emo.merr.sounds import wav_bytes
+from emo.pipeline.contender_media import jpegs
 from emo.rights import DataRights
 from emo.services import Message
 
@@ -46,12 +49,9 @@ class ServiceContender:
 
     def ask(self, words: str, seen: Shown, labels: Sequence[str]) -> str | Pending:
         """As Contender; an answer that was cut off is taken as far as it goes."""
-        media: list[Json] = [
-            {"type": "image_url", "image_url": {"url": f"data:image/jpeg;base64,{data}"}}
-            for data in seen.jpegs()
-        ]
+        media: list[Json] = [picture_part(jpeg) for jpeg in jpegs(seen)]
         if seen.sound is not None:
-            media.append({"type": "input_audio", "input_audio": {"data": seen.wav(), "format": "wav"}})
+            media.append(sound_part(wav_bytes(seen.sound, RATE)))
         messages: list[Message] = [
             {"role": "system", "content": self._told},
             {"role": "user", "content": [*media, {"type": "text", "text": words}]},

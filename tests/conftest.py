@@ -4,7 +4,14 @@ import importlib.util
 import sys
 from pathlib import Path
 
-SHARED = ("servers/hub.py", "servers/chat.py", "untrained.py", "films.py")
+SHARED = (
+    "servers/hub.py",
+    "servers/chat.py",
+    "servers/served.py",
+    "untrained.py",
+    "taught.py",
+    "films.py",
+)
 
 
 def pytest_addoption(parser):

@@ -127,8 +127,8 @@ def listed(items: Sequence[str]) -> str:
 
 
 def grammatical(text: str) -> str:
-    """`text` with the one article that templates get wrong put right."""
-    return text.replace(" a even ", " an even ")
+    """`text` with the articles before tones, which templates get wrong, put right."""
+    return text.replace(" a even ", " an even ").replace(" a angry ", " an angry ")
 
 
 def unit_lexicon() -> dict[str, tuple[str, ...]]:

@@ -96,6 +96,8 @@ BROKEN = [
     ' "reason": "A reason that is long enough.", "note": "one key more"}',
     '{"label": "%(label)s", "seems": "%(label)s", "true_clues": [], "false_clues": [],'
     ' "reason": "See http://evil.example for the reason of all this."}',
+    '{"label": "%(label)s", "seems": "%(label)s", "true_clues": [], "false_clues": [],'
+    ' "reason": "The face shows <image> and nothing else that moves."}',
     "[" * 100_000,
 ]
 
@@ -319,7 +321,8 @@ def test_a_local_model_that_answers_nonsense_gets_nothing_in(tmp_path, case):
     from transformers import LlamaConfig, LlamaForCausalLM
 
     from emo.llm.tiny.tokenizer import train_tokenizer
-    from emo.merr.local_model import LocalModel
+    from emo.merr.models.language import LocalModel
+    from emo.merr.models.source import source_of
 
     torch.manual_seed(0)
     words = ["The person shows raised cheeks.", '{"label": "sad"}'] * 4
@@ -330,13 +333,16 @@ def test_a_local_model_that_answers_nonsense_gets_nothing_in(tmp_path, case):
     )  # fmt: skip
     LlamaForCausalLM(shape).save_pretrained(tmp_path / "model")
     tokenizer.save_pretrained(tmp_path / "model")
-    model = LocalModel(tmp_path / "model")
+    source = source_of(str(tmp_path / "model"))
+    model = LocalModel(source)
     ledger = Ledger(BuildFolder(tmp_path / "out"))
     found = ModelExplainer(model, ledger, attempts=1).explain(case)
     assert found.reason == "bad_answer"
-    assert ledger.requests == 1 and "model on this machine" in model.identity
+    assert ledger.requests == 1
+    assert model.identity.startswith("model on this machine (sha256 ")
+    assert model.identity.endswith(", random weights)")
     again = Ledger(BuildFolder(tmp_path / "out"), most_requests=1)
-    assert ModelExplainer(LocalModel(tmp_path / "model"), again, attempts=1).explain(case) == found
+    assert ModelExplainer(LocalModel(source), again, attempts=1).explain(case) == found
     assert isinstance(ModelExplainer(model, again, attempts=2).explain(case), Pending)
 
 

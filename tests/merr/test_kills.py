@@ -37,7 +37,10 @@ def kill_at(process, progress, target):
 
 @pytest.mark.parametrize(
     ("kills", "jobs"),
-    [pytest.param(1, 1, marks=pytest.mark.slow), pytest.param(20, 2, marks=pytest.mark.soak)],
+    [
+        pytest.param(1, 1, marks=pytest.mark.slow),
+        pytest.param(20, 2, marks=[pytest.mark.soak, pytest.mark.timeout(1500)]),
+    ],
 )
 def test_a_build_killed_at_random_instants_ends_in_the_same_bytes(
     kills, jobs, corpus, contents, server, typed, tmp_path

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from html.parser import HTMLParser
 
 import pytest
@@ -148,3 +149,37 @@ def test_a_file_that_is_no_export_of_label_studio_is_told(again, typed, tmp_path
     (tmp_path / "x.json").write_text('{"a": 1}')
     run = typed("import", tmp_path / "x.json", "--from", "label-studio", "--out", again.out)
     assert "Label Studio" in str(run.error)
+
+
+@pytest.mark.slow
+def test_verdicts_that_are_clicked_survive_a_reload_and_are_honoured(again, entries):
+    browser = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("no chromium here")
+    clip_id = next(iter(entries(again.out, "fine")))
+    with browser.sync_playwright() as started:
+        chrome = started.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        page = chrome.new_page()
+        foreign, faults = [], []
+        page.on("request", lambda asked: None if asked.url.startswith("file:") else foreign.append(asked.url))
+        page.on("pageerror", lambda fault: faults.append(str(fault)))
+        page.goto((again.out / "review.html").as_uri())
+        item = page.locator(f'[data-clip="{clip_id}"]')
+        item.get_by_role("button", name="Reject").click()
+        item.get_by_role("textbox").fill("hand over the face")
+        page.reload()
+        assert page.locator("#told").inner_text().startswith("0 accepted, 1 rejected")
+        with page.expect_download() as saved:
+            page.get_by_role("button", name="Download review.json").click()
+        saved.value.save_as(again.out / "review.json")
+        assert again().code == 0
+        assert clip_id not in entries(again.out)
+        dropped = next(drop for drop in drops(again.out) if drop["clip_id"] == clip_id)
+        assert (dropped["reason"], dropped["detail"]) == ("rejected_by_reviewer", "hand over the face")
+        page.goto((again.out / "review.html").as_uri())
+        assert page.locator("#told").inner_text().startswith("0 accepted, 0 rejected"), (
+            "it is gone from the page"
+        )
+        chrome.close()
+    assert (foreign, faults) == ([], [])

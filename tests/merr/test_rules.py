@@ -117,6 +117,13 @@ def test_a_face_that_shows_something_else_is_not_neutral(table):
     assert label_by_rules(talking, CONFIG) == "neutral"
 
 
+def test_a_label_that_talking_alone_would_show_is_confirmed_and_never_proposed(table):
+    config = MerrConfig(rules="paper-copy")
+    talking = evidence(table(AU25_r=[3.0], AU12_r=[0.0]), config)
+    assert supported(talking, "doubt", config)
+    assert label_by_rules(talking, config) == "neutral"
+
+
 def test_the_best_borne_out_label_wins(table):
     found = table(AU06_r=[1.2], AU12_r=[1.2], AU14_r=[0.0], AU01_r=[3], AU04_r=[3], AU15_r=[3])
     assert label_by_rules(evidence(found, CONFIG), CONFIG) == "sad"

@@ -22,8 +22,8 @@ from emo.corpora import clips_in
 from emo.corpora.declared import load_rights
 from emo.errors import CheckpointError, ConfigError, RightsError, ServiceDown
 from emo.labels import MER2023
-from emo.llm.tiny.tokenizer import train_tokenizer
-from emo.pipeline.contender_media import Shown, shown
+from emo.merr.models.media import Shown
+from emo.pipeline.contender_media import shown
 from emo.pipeline.contenders import question, run_digest
 from emo.pipeline.peers import peer
 from emo.testing import drawn_face, tone, write_clip
@@ -52,135 +52,6 @@ def place(tmp_path_factory):
         )
     (folder / "manifest.jsonl").write_text("\n".join(map(json.dumps, rows)))
     return folder
-
-
-def words(*more):
-    tokenizer = train_tokenizer(["Which of these emotions?"], MER2023, vocabulary=400, positions=512)
-    tokenizer.add_special_tokens({"additional_special_tokens": list(more)})
-    return tokenizer
-
-
-def small_llama(tokenizer):
-    return {
-        "model_type": "llama",
-        "vocab_size": len(tokenizer),
-        "hidden_size": 16,
-        "intermediate_size": 32,
-        "num_hidden_layers": 1,
-        "num_attention_heads": 2,
-        "num_key_value_heads": 2,
-        "max_position_embeddings": 2048,
-        "bos_token_id": tokenizer.bos_token_id,
-        "eos_token_id": tokenizer.eos_token_id,
-    }
-
-
-VISION = {
-    "model_type": "clip_vision_model",
-    "hidden_size": 16,
-    "intermediate_size": 32,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 2,
-    "image_size": 28,
-    "patch_size": 14,
-}
-
-
-def saved(model, processor, folder):
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        model().save_pretrained(folder)
-    processor.save_pretrained(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def video_llava(tmp_path_factory):
-    from transformers import (
-        VideoLlavaConfig,
-        VideoLlavaForConditionalGeneration,
-        VideoLlavaImageProcessor,
-        VideoLlavaProcessor,
-        VideoLlavaVideoProcessor,
-    )
-
-    tokenizer = words("<image>", "<video>")
-    ids = tokenizer.convert_tokens_to_ids(["<image>", "<video>"])
-    config = VideoLlavaConfig(
-        vision_config=VISION,
-        text_config=small_llama(tokenizer),
-        image_token_index=ids[0],
-        video_token_index=ids[1],
-    )
-    size = {"size": {"shortest_edge": 28}, "crop_size": {"height": 28, "width": 28}}
-    processor = VideoLlavaProcessor(
-        image_processor=VideoLlavaImageProcessor(**size),
-        video_processor=VideoLlavaVideoProcessor(**size),
-        tokenizer=tokenizer,
-        patch_size=14,
-        vision_feature_select_strategy="default",
-    )
-    folder = tmp_path_factory.mktemp("video-llava")
-    return saved(lambda: VideoLlavaForConditionalGeneration(config), processor, folder)
-
-
-@pytest.fixture(scope="module")
-def llava_next(tmp_path_factory):
-    from transformers import (
-        LlavaNextConfig,
-        LlavaNextForConditionalGeneration,
-        LlavaNextImageProcessor,
-        LlavaNextProcessor,
-    )
-
-    tokenizer = words("<image>")
-    pinpoints = [[28, 56], [56, 28], [56, 56]]
-    config = LlavaNextConfig(
-        vision_config=VISION,
-        text_config=small_llama(tokenizer),
-        image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
-        image_grid_pinpoints=pinpoints,
-    )
-    size = {"size": {"shortest_edge": 28}, "crop_size": {"height": 28, "width": 28}}
-    processor = LlavaNextProcessor(
-        image_processor=LlavaNextImageProcessor(image_grid_pinpoints=pinpoints, **size),
-        tokenizer=tokenizer,
-        patch_size=14,
-        vision_feature_select_strategy="default",
-        num_additional_image_tokens=1,
-    )
-    folder = tmp_path_factory.mktemp("llava-next")
-    return saved(lambda: LlavaNextForConditionalGeneration(config), processor, folder)
-
-
-@pytest.fixture(scope="module")
-def qwen2_audio(tmp_path_factory):
-    from transformers import (
-        Qwen2AudioConfig,
-        Qwen2AudioForConditionalGeneration,
-        Qwen2AudioProcessor,
-        WhisperFeatureExtractor,
-    )
-
-    tokenizer = words("<|AUDIO|>", "<|audio_bos|>", "<|audio_eos|>", "<|im_start|>", "<|im_end|>")
-    audio = {
-        "model_type": "qwen2_audio_encoder",
-        "d_model": 16,
-        "encoder_layers": 1,
-        "encoder_attention_heads": 2,
-        "encoder_ffn_dim": 32,
-        "num_mel_bins": 16,
-        "max_source_positions": 100,
-    }
-    config = Qwen2AudioConfig(
-        audio_config=audio,
-        text_config={**small_llama(tokenizer), "model_type": "qwen2"},
-        audio_token_index=tokenizer.convert_tokens_to_ids("<|AUDIO|>"),
-    )
-    heard = WhisperFeatureExtractor(feature_size=16, chunk_length=2)
-    folder = tmp_path_factory.mktemp("qwen2-audio")
-    processor = Qwen2AudioProcessor(feature_extractor=heard, tokenizer=tokenizer)
-    return saved(lambda: Qwen2AudioForConditionalGeneration(config), processor, folder)
 
 
 def typed(place, system, out, *more):
@@ -368,17 +239,18 @@ def test_a_peer_of_the_hub_is_fetched_at_its_commit_without_code_and_pickles(qwe
     repository.add("pytorch_model.bin", b"pickle")
     commit = repository.branches["main"]
     code = (
-        "import json, sys; from pathlib import Path; from emo.pipeline.peers import peer; "
-        f"found = peer('me/tiny@{commit}'); "
-        "print(json.dumps([found.identity['weights'], sorted(p.name for p in found._folder.iterdir())]))"
+        "import json; from emo.merr.models.source import source_of; "
+        f"found = source_of('me/tiny@{commit}'); "
+        "print(json.dumps([found.name, found.origin, sorted(p.name for p in found.folder.iterdir())]))"
     )
     environment = {**os.environ, **hub.environment, "HF_HOME": str(tmp_path)}
     ran = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=240
     )
     assert ran.returncode == 0, ran.stderr
-    weights, names = json.loads(ran.stdout.splitlines()[-1])
-    assert weights == {"repo": "me/tiny", "commit": commit}
+    name, origin, names = json.loads(ran.stdout.splitlines()[-1])
+    assert name == f"me/tiny at {commit} on this machine, random weights"
+    assert origin == {"repo": "me/tiny", "commit": commit}
     assert "model.safetensors" in names
     assert not {"modeling_own.py", "pytorch_model.bin"} & set(names)
 

@@ -48,18 +48,23 @@ class MerrConfig:
 class ServiceConfig:
     """How models are asked: none of it decides what an answer means.
 
-    `explain` writes the reasons: `none`, `template` (rules and templates, no model), `local:FOLDER`, or the
-    base URL of an OpenAI-compatible server with its `model`. `describe` is such a URL with `describe_model`
-    for the picture of the peak, or empty. `key_env` names the environment variable with the key. An answer
-    out of schema is asked for again, `attempts` times in all; a server that fails, `tries` times.
-    `most_requests` and `most_tokens` bound what is paid for, earlier runs included; 0 is no bound.
-    `send_media_to` is the only other machine that pictures may go to.
+    `explain` writes the reasons: `none`, `template` (rules and templates, no model), `local:MODEL`, or the
+    base URL of an OpenAI-compatible server with its `model`. A local model is a folder, or OWNER/NAME@COMMIT
+    of the hub, and runs on `device`. `describe` and `listen`, a local model or such a URL with
+    `describe_model` and `listen_model`, look at the picture of the peak and hear the voice; empty is nobody.
+    `key_env` names the environment variable with the key. An answer out of schema is asked for again,
+    `attempts` times in all; a server that fails, `tries` times. `most_requests` and `most_tokens` bound what
+    is paid for, earlier runs included; 0 is no bound. `send_media_to` is the only other machine that pictures
+    and sounds may go to.
     """
 
     explain: str = TEMPLATE
     model: str = ""
     describe: str = ""
     describe_model: str = ""
+    listen: str = ""
+    listen_model: str = ""
+    device: str = "cpu"
     key_env: str = "OPENAI_API_KEY"
     concurrency: int = 4
     timeout_s: float = 120.0

@@ -8,27 +8,21 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-from emo.canonical import Json, sha256_json
-from emo.digests import sha256_file
+from emo.canonical import Json
 from emo.errors import CheckpointError
+from emo.merr.models.source import ModelSource
 from emo.services import Message, Reply
 
 
 class LocalModel:
-    """A causal language model in a folder, with its tokenizer."""
+    """A causal language model with its tokenizer."""
 
-    def __init__(self, folder: Path) -> None:
-        weights = sorted(folder.glob("*.safetensors"))
-        if not (folder / "config.json").is_file() or not weights:
-            raise CheckpointError(
-                f"{folder}: no config.json with *.safetensors beside it. Name a model's folder."
-            )
-        digest = sha256_json([sha256_file(path) for path in (folder / "config.json", *weights)])
-        self.identity = f"{folder.name} on this machine ({digest[:16]})"
-        self._folder = folder
+    def __init__(self, source: ModelSource, *, device: str = "cpu") -> None:
+        source.refuse_other_formats()
+        self.identity = source.name
+        self._folder, self._device = source.folder, device
         self._lock = threading.Lock()
         self._loaded: tuple[Any, Any] | None = None
 
@@ -39,10 +33,10 @@ class LocalModel:
         with self._lock, torch.inference_mode():
             tokenizer, model = self._ready()
             prompt = tokenizer(_prompt(tokenizer, messages), return_tensors="pt", add_special_tokens=False)
-            ids = prompt["input_ids"]
+            ids = prompt["input_ids"].to(model.device)
             made = model.generate(
                 input_ids=ids,
-                attention_mask=prompt["attention_mask"],
+                attention_mask=prompt["attention_mask"].to(model.device),
                 max_new_tokens=most_tokens,
                 do_sample=False,
                 pad_token_id=tokenizer.pad_token_id or tokenizer.eos_token_id or 0,
@@ -55,14 +49,15 @@ class LocalModel:
         if self._loaded is None:
             from transformers import AutoModelForCausalLM, AutoTokenizer
 
+            own: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
             try:
-                tokenizer = AutoTokenizer.from_pretrained(self._folder, local_files_only=True)
-                model = AutoModelForCausalLM.from_pretrained(self._folder, local_files_only=True)
-            except (OSError, ValueError) as error:
+                tokenizer = AutoTokenizer.from_pretrained(self._folder, **own)
+                model = AutoModelForCausalLM.from_pretrained(self._folder, use_safetensors=True, **own)
+            except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
                 raise CheckpointError(
                     f"{self._folder}: cannot be loaded as a language model: {error}"
                 ) from error
-            self._loaded = (tokenizer, model.eval())
+            self._loaded = (tokenizer, model.eval().to(self._device))
         return self._loaded
 
 
