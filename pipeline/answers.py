@@ -17,6 +17,10 @@ class Answer:
     where the system was not sure enough and `abstained`. `confidence` is the probability of the label that
     was said, 0 where none was. `probabilities` are over the label set; `text` is the reasoning, generated
     after the label; `features` were used, `missing` were not to be had.
+
+    >>> answer = emo.Answer(clip_id="anna-1", label="sad", probabilities={"sad": 0.8}, confidence=0.8)
+    >>> answer.unless_below(0.9).label is None
+    True
     """
 
     clip_id: str

@@ -4,7 +4,7 @@ import importlib.util
 import sys
 from pathlib import Path
 
-SHARED = ("servers/hub.py", "servers/chat.py", "untrained.py")
+SHARED = ("servers/hub.py", "servers/chat.py", "study.py", "untrained.py")
 
 
 def pytest_addoption(parser):
