@@ -31,8 +31,9 @@ SHOWN = {"shipped": "shipped with emo", "random": "random, shipped with emo", "m
 @json_option()
 @click.pass_context
 def doctor(context: click.Context, folder: Path | None, as_json: bool) -> None:
-    """Say under which guards media is decoded here and which encoders have their weights; with --prove, try
-    renames, syncs, locks and kills on a disk, and exit 2 where a feature cache would not be safe on it.
+    """Say under which guards media is decoded here and which encoders have their weights.
+
+    With --prove also try renames, syncs, locks and kills on a disk; exit 2 where a cache is not safe on it.
 
     \b
     emo doctor

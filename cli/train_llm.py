@@ -14,6 +14,7 @@ from emo.cli.device_option import refuse_absent
 from emo.cli.hardware_options import hardware_options
 from emo.cli.labelled import refuse_unlabelled
 from emo.cli.leak_option import checked_run_data, leak_option
+from emo.cli.sections import Sectioned
 from emo.cli.study_options import (
     base_option,
     cache_option,
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from emo.config.hardware import HardwareConfig
 
 
-@click.command("train-llm")
+@click.command("train-llm", cls=Sectioned)
 @click.option("--stage", default="both", show_default=True, help="coarse, fine, both, or a recipe's own.")
 @cache_option()
 @manifest_option("Clips with labels, speakers and splits.")

@@ -12,6 +12,7 @@ import click
 from emo.cli.accept_option import DEGRADED, accept_option
 from emo.cli.console import Voice, print_json, quieten_transformers, voice
 from emo.cli.labelled import refuse_unlabelled
+from emo.cli.sections import Sectioned
 from emo.cli.study_options import (
     base_option,
     cache_option,
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 DEFAULTS = ProjectorConfig()
 
 
-@click.command("train-head projector")
+@click.command("train-head projector", cls=Sectioned)
 @cache_option()
 @manifest_option()
 @merr_option()
