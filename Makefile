@@ -36,7 +36,7 @@ lock:  ## compile constraints.in to constraints.txt (needs uv)
 	uv pip compile --python-version 3.11 --extra dev --extra app --extra asr --extra bench --extra dask --extra exchange --extra lowbit --extra opensmile --extra remote --extra services --extra tracking --extra viz --no-emit-index-url --no-annotate --no-header \
 		--strip-extras pyproject.toml -c constraints.in -o constraints.txt
 
-reference: $(STAMP)  ## docs/cli.md and the table of docs/encoders.md, from the program itself
+reference: $(STAMP)  ## docs/cli.md, docs/api.md and the table of docs/encoders.md, from the program itself
 	$(BIN)/python -m emo.cli.reference
 
 view:  ## the installed shape of the package as links, for mypy and pyright

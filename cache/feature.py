@@ -39,7 +39,18 @@ class RecordInfo:
 
 
 class Feature:
-    """The features of one clip. Arrays are read, and checked, when first asked for."""
+    """The features of one clip. Arrays are read, and checked, when first asked for.
+
+    >>> feature = emo.open("features.zarr")["hubert"]["clip1"]
+    >>> feature.values.shape, bool(feature.mask.all()), sorted(feature.arrays)  # (T, D); every row is data
+    ((18, 96), True, ['frames', 'utterance'])
+    >>> [round(float(second), 4) for second in feature.times[:3]]  # of each row
+    [0.0206, 0.0406, 0.0606]
+    >>> feature.meta["media_seconds"]
+    0.4
+
+    Raises DamagedCache where the bytes are not those that were stored.
+    """
 
     def __init__(self, space: Space, clip_id: str, info: RecordInfo) -> None:
         self._space = space

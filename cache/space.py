@@ -36,7 +36,16 @@ from emo.spec import FeatureSpec
 
 
 class Space(Mapping[str, Feature]):
-    """The current usable records of one spec, by clip id, and the status of every other clip."""
+    """The current usable records of one spec, by clip id, and the status of every other clip.
+
+    >>> space = emo.open("features.zarr")["hubert"]
+    >>> len(space), sorted(space)[:2], space.info("clip1").status
+    (8, ['clip1', 'clip2'], 'ok')
+    >>> space.stack(["clip1", "clip2"], "utterance").shape  # (B, D)
+    (2, 96)
+
+    Raises CacheMiss, naming the command that fills it, for a clip without a usable record.
+    """
 
     def __init__(self, paths: SpacePaths, access: Access, readers: Readers = ArrayReader) -> None:
         self._paths, self._access = paths, access

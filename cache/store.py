@@ -53,6 +53,9 @@ def open_cache(
 
     Raises CacheMiss where there is none to read, FormatError where it is something else or of another
     format, DamagedCache where its metadata is not what was written.
+
+    >>> emo.open("features.zarr")["hubert"]["clip1"].values.shape
+    (18, 96)
     """
     if mode not in ("r", "a"):
         raise ConfigError(f"a cache is opened with mode 'r' or 'a', not {mode!r}")
@@ -111,6 +114,12 @@ class FeatureCache:
     spec labelled `<preset>+<variant>`, by `hubert@<variant>`.
 
     An augmented space is named by its label, as `hubert@base+noise@10dB`; `hubert` alone is the plain one.
+
+    >>> cache = emo.open("features.zarr")
+    >>> "hubert" in cache, [space.spec.encoder for space in cache.spaces()]
+    (True, ['hubert'])
+
+    Raises CacheMiss for a space that is not there, AmbiguousSpace for a name that fits several.
     """
 
     def __init__(self, paths: CachePaths, access: Access) -> None:

@@ -15,6 +15,7 @@ from emo.cli.console import SCHEMA_VERSION, print_json, quieten_transformers, vo
 from emo.cli.device_option import device_option, dtype_option, refuse_absent
 from emo.cli.labelled import refuse_unlabelled
 from emo.cli.llm import TINY_BASE, merr_folder
+from emo.cli.sections import Sectioned
 from emo.cli.study_options import (
     base_option,
     cache_option,
@@ -43,7 +44,7 @@ VARIED = {HEAD: "subsets", LLM: "emotion-encoders,stages"}
 JSON_NAME, TABLE_NAME, FIGURE_NAME = "ablation.json", "ablation.md", "ablation.png"
 
 
-@click.command()
+@click.command(cls=Sectioned)
 @click.option("--system", type=click.Choice([HEAD, LLM]), default=HEAD, show_default=True)
 @click.option(
     "--vary",

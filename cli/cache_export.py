@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -111,6 +112,33 @@ def export_zarr_command(out: Path, names: tuple[str, ...], cache_path: Path | No
     from emo.cache.exchange.plain_zarr import export_zarr
 
     _export(export_zarr, out, names, cache_path, as_json)
+
+
+@export_group.command(name="lhotse")
+@common
+@click.option(
+    "--manifest",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Clips whose words, speakers, labels and places become supervisions and recordings.",
+)
+def export_lhotse_command(
+    out: Path, names: tuple[str, ...], manifest: Path | None, cache_path: Path | None, as_json: bool
+) -> None:
+    """Write manifests and arrays for lhotse to the new folder OUT.
+
+    Frames that are evenly spaced; recordings of clips that are WAV files. For others lhotse makes them:
+    Recording.from_file(path, recording_id=clip_id).
+
+    \b
+    Examples:
+      emo cache export lhotse cuts --space hubert
+      emo cache export lhotse cuts --manifest clips.csv --json
+    """
+    from emo.cache.exchange.lhotse import export_lhotse
+    from emo.corpora import read_manifest
+
+    clips = read_manifest(manifest) if manifest else []
+    _export(partial(export_lhotse, clips=clips), out, names, cache_path, as_json)
 
 
 @export_group.command(name="mmsa")

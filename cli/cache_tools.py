@@ -18,6 +18,7 @@ from emo.cli.cache_options import (
     size,
     squash_option,
 )
+from emo.cli.sections import Sectioned
 from emo.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 yes_option = click.option("--yes", is_flag=True, help="Do it; without, only say what would be done.")
 
 
-@click.command()
+@click.command(cls=Sectioned)
 @click.option("--clip", "clips", multiple=True, metavar="ID", help="A clip to forget; repeatable.")
 @click.option("--speaker", "speakers", multiple=True, metavar="NAME", help="Every clip of this speaker.")
 @click.option("--dataset", is_flag=True, help="Every clip of the manifest.")

@@ -11,10 +11,11 @@ from emo.cli.accept_option import DEGRADED, accept_option
 from emo.cli.console import print_json, quieten_transformers
 from emo.cli.labelled import refuse_unlabelled
 from emo.cli.model_options import loaded, model_options
+from emo.cli.sections import Sectioned
 from emo.cli.study_options import json_option
 
 
-@click.command()
+@click.command(cls=Sectioned)
 @model_options
 @accept_option()
 @click.option(

@@ -28,17 +28,28 @@ SHOWN = {"shipped": "shipped with emo", "random": "random, shipped with emo", "m
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     help="Also try the disk of this folder, in under a minute.",
 )
+@click.option(
+    "--licences",
+    "place",
+    metavar="RUN|CACHE",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Say instead which licences are behind a model or a cache, the strictest first.",
+)
 @json_option()
 @click.pass_context
-def doctor(context: click.Context, folder: Path | None, as_json: bool) -> None:
-    """Say under which guards media is decoded here and which encoders have their weights; with --prove, try
-    renames, syncs, locks and kills on a disk, and exit 2 where a feature cache would not be safe on it.
+def doctor(context: click.Context, folder: Path | None, place: Path | None, as_json: bool) -> None:
+    """Say under which guards media is decoded here and which encoders have their weights.
+
+    With --prove also try renames, syncs, locks and kills on a disk; exit 2 where a cache is not safe on it.
 
     \b
     emo doctor
     emo doctor --prove .
-    emo doctor --prove /data --json
+    emo doctor --licences runs/head --json
     """
+    if place is not None:
+        _show_licences(place, as_json)
+        return
     from emo.config.extract import DEFAULTS
     from emo.extractors.inventory import held_weights
     from emo.extractors.reading import guards
@@ -59,6 +70,18 @@ def doctor(context: click.Context, folder: Path | None, as_json: bool) -> None:
         click.echo("A cache is safe here." if safe else "A cache is not safe here: use another disk.")
     if not safe:
         context.exit(EXIT_UNFIT)
+
+
+def _show_licences(place: Path, as_json: bool) -> None:
+    from emo.pipeline.licences import licence_chain
+
+    chain = licence_chain(place)
+    if as_json:
+        print_json({"strictest": chain[0].licence, "chain": [asdict(link) for link in chain]})
+        return
+    for link in chain:
+        click.echo(f"{link.what}: {link.licence}" + (f" ({link.source})" if link.source else ""))
+    click.echo(f"The strictest holds for the whole: {chain[0].licence}. This is no legal advice.")
 
 
 def _proved(folder: Path, as_json: bool) -> list[Proof]:

@@ -14,6 +14,7 @@ from emo.cli.contend import ask_contender, contender_options, is_contender, refu
 from emo.cli.evaluate_show import evaluation_lines
 from emo.cli.labelled import of_split
 from emo.cli.model_options import loaded, model_options, note_unknown
+from emo.cli.sections import Sectioned
 from emo.cli.study_options import json_option, manifest_option
 from emo.errors import ConfigError
 
@@ -25,7 +26,7 @@ PREDICTIONS = "predictions:"
 FILE = click.Path(dir_okay=False, path_type=Path)
 
 
-@click.command()
+@click.command(cls=Sectioned)
 @model_options
 @accept_option()
 @contender_options

@@ -10,6 +10,7 @@ import click
 from emo.cli.cache_options import size
 from emo.cli.console import Meter, Voice, print_json, voice
 from emo.cli.extract_options import extract_options
+from emo.cli.sections import Sectioned
 from emo.cli.study_options import json_option
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ MUCH = 1 << 30  # bytes from which on something smaller is proposed
 MEASURED_ON = 8  # clips before size is foretold
 
 
-@click.command()
+@click.command(cls=Sectioned)
 @click.argument("clips", required=False, type=click.Path())
 @extract_options
 @click.option("--dry-run", is_flag=True, help="Show the plan and stop.")

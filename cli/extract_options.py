@@ -63,7 +63,9 @@ RUNNING = [
     click.option(
         "--jobs", type=int, default=0, show_default=True, help="Decoding processes; 0 is one a core."
     ),
-    click.option("--shard", default="0/1", metavar="I/N", help="Do the I-th of N parts, from 0."),
+    click.option(
+        "--shard", default="0/1", metavar="I/N", show_default=True, help="Do the I-th of N parts, from 0."
+    ),
     click.option(
         "--backend",
         type=click.Choice(["local", "dask"]),

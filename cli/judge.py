@@ -11,6 +11,7 @@ import click
 
 from emo.canonical import Json
 from emo.cli.console import SCHEMA_VERSION, print_json, voice
+from emo.cli.sections import Sectioned
 from emo.cli.study_options import json_option
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ MOST_TOKENS = 1024
 FILE_NAME, MEMORY_NAME = "scores.json", "judge.jsonl"
 
 
-@click.command()
+@click.command(cls=Sectioned)
 @click.argument("answers", type=FILE)
 @click.option("--truth", required=True, type=FILE, help="Table with the true descriptions.")
 @click.option("--url", required=True, help="Address of the server, such as http://127.0.0.1:8000/v1.")
@@ -64,6 +65,7 @@ def judge(
 
     \b
     emo judge a.jsonl --truth emer.csv --url http://127.0.0.1:8000/v1 --model qwen --out judged
+    emo judge a.jsonl --truth emer.csv --url http://127.0.0.1:8000/v1 --model qwen --json
     """
     from emo.evaluation.answers_table import read_table
     from emo.evaluation.judge import Judge

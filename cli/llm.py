@@ -11,6 +11,7 @@ import click
 from emo.cli.console import print_json, quieten_transformers, voice
 from emo.cli.labelled import refuse_unlabelled
 from emo.cli.model_options import loaded, model_options
+from emo.cli.sections import Sectioned
 from emo.cli.study_options import json_option
 from emo.config.llm import TinyBaseConfig
 
@@ -109,7 +110,7 @@ def merr_folder(manifest: str, merr: str | None) -> Path:
     return place if place.is_dir() else place.parent
 
 
-@llm.command("export-prompts")
+@llm.command("export-prompts", cls=Sectioned)
 @click.argument("clips", nargs=-1, required=True, type=click.Path())
 @model_options
 @click.option(

@@ -12,6 +12,7 @@ import click
 from emo.cli.console import Voice, print_json, quieten_transformers, voice
 from emo.cli.device_option import device_option, refuse_absent
 from emo.cli.merr_exchange import check_command, export_command, import_command
+from emo.cli.sections import Sectioned
 from emo.cli.study_options import json_option
 from emo.config.merr import AU, GIVEN, LOCAL, TEMPLATE, TEMPLATE_NAME, MerrConfig, ServiceConfig
 from emo.labels import LABEL_SETS
@@ -37,7 +38,7 @@ def merr() -> None:
     """
 
 
-@merr.command("build")
+@merr.command("build", cls=Sectioned)
 @click.argument("clips", required=False, type=click.Path())
 @click.option("--out", type=click.Path(file_okay=False), default="merr", show_default=True)
 @click.option(

@@ -15,6 +15,7 @@ from emo.cli.accept_option import DEGRADED, accept_option
 from emo.cli.console import SCHEMA_VERSION, Steps, quieten_transformers, voice
 from emo.cli.extract_options import media_options
 from emo.cli.model_options import loaded, model_options, note_unknown
+from emo.cli.sections import Sectioned
 from emo.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 NEARLY = 0.85  # likeness from which on a name is taken for a mistyped one
 
 
-@click.command()
+@click.command(cls=Sectioned)
 @click.argument("clips", nargs=-1, required=True, type=click.Path())
 @model_options
 @media_options

@@ -12,6 +12,7 @@ from emo.cli.console import print_json, quieten_transformers, voice
 from emo.cli.device_option import device_option, dtype_option, refuse_absent
 from emo.cli.labelled import refuse_unlabelled
 from emo.cli.llm import TINY_BASE, merr_folder
+from emo.cli.sections import Sectioned
 from emo.cli.study_options import (
     base_option,
     cache_option,
@@ -32,7 +33,7 @@ DEFAULTS = HeadConfig()
 PRECISION, LEAST = 0.8, 5
 
 
-@click.command("pseudo-label")
+@click.command("pseudo-label", cls=Sectioned)
 @cache_option()
 @manifest_option("Clips, some with labels, or their folder.")
 @click.option("--pool", type=click.Path(), help="List of training clips whose labels are hidden as well.")
@@ -92,6 +93,7 @@ def pseudo_label(
 
     \b
     emo pseudo-label --manifest clips --base tiny-base --out runs/pseudo
+    emo pseudo-label --manifest clips --base tiny-base --dry-run
     emo train-llm --recipe mer2023-semi --list pseudo=runs/pseudo/pseudo.txt --base LLAMA
     """
     from emo.cache import open_cache

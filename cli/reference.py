@@ -1,7 +1,7 @@
 """Pages that say what the program itself says: every command's help, and the table of encoders.
 
-`make reference` writes `docs/cli.md` and the table in `docs/encoders.md`; a test compares both. Knows no
-command and no encoder by name.
+`make reference` writes `docs/cli.md`, `docs/api.md` and the table in `docs/encoders.md`; a test compares.
+Knows no command and no encoder by name.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ from pathlib import Path
 
 import click
 
+from emo.cli.api_reference import api_page
 from emo.cli.main import emo
 from emo.extractors.registry import ENCODERS, encoder_class, presets_of
 from emo.extractors.sources import Source
 
 WIDTH = 100
-CLI_PAGE, ENCODERS_PAGE = Path("docs/cli.md"), Path("docs/encoders.md")
+CLI_PAGE, API_PAGE, ENCODERS_PAGE = Path("docs/cli.md"), Path("docs/api.md"), Path("docs/encoders.md")
 START, END = "<!-- encoders -->\n", "<!-- /encoders -->"
 HEAD = """\
 # Commands
@@ -72,4 +73,5 @@ def _contexts(context: click.Context) -> Iterator[click.Context]:
 
 if __name__ == "__main__":
     CLI_PAGE.write_text(commands_page(), encoding="utf-8")
+    API_PAGE.write_text(api_page(), encoding="utf-8")
     ENCODERS_PAGE.write_text(with_table(ENCODERS_PAGE.read_text(encoding="utf-8")), encoding="utf-8")

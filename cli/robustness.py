@@ -12,12 +12,13 @@ from emo.cli.accept_option import DEGRADED, accept_option
 from emo.cli.console import SCHEMA_VERSION, print_json, quieten_transformers, voice
 from emo.cli.labelled import of_split
 from emo.cli.model_options import loaded, model_options, note_unknown
+from emo.cli.sections import Sectioned
 from emo.cli.study_options import json_option, manifest_option
 
 NAMES = ("robustness.json", "robustness.md", "robustness.png")
 
 
-@click.command()
+@click.command(cls=Sectioned)
 @model_options
 @accept_option()
 @manifest_option()
@@ -46,6 +47,7 @@ def robustness(
     \b
     emo extract clips/ --encoder hubert,mae,videomae,eva --views noise@10dB,noise@0dB,blur@4px
     emo robustness --model runs/head --manifest clips/manifest.jsonl --out runs/head/robustness
+    emo robustness --model runs/head --manifest clips/manifest.jsonl --json
     """
     from emo.cache import open_cache
     from emo.corpora.manifest import clips_in

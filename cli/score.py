@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from emo.cli.console import SCHEMA_VERSION, print_json, voice
+from emo.cli.sections import Sectioned
 from emo.cli.study_options import json_option
 from emo.errors import ConfigError
 
@@ -21,7 +22,7 @@ FILE = click.Path(dir_okay=False, path_type=Path)
 PLACE = click.Path(path_type=Path)
 
 
-@click.command()
+@click.command(cls=Sectioned)
 @click.argument("predictions", nargs=-1, required=True, type=PLACE)
 @click.option("--truth", required=True, type=PLACE, help="Manifest, its folder, or a table of true values.")
 @click.option("--metric", default="labels", show_default=True, help="See the list above.")

@@ -13,6 +13,7 @@ from emo.cli.accept_option import DEGRADED, accept_option
 from emo.cli.console import voice
 from emo.cli.leak_option import checked_run_data, leak_option
 from emo.cli.model_options import look_here
+from emo.cli.sections import Sectioned
 from emo.cli.study_options import cache_option, features_option, json_option, manifest_option, out_option
 from emo.cli.train_head_work import HeadWork
 from emo.config.heads import HeadConfig
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 DEFAULTS = HeadConfig()
 
 
-@click.command("train-head")
+@click.command("train-head", cls=Sectioned)
 @cache_option()
 @manifest_option()
 @features_option()

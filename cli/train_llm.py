@@ -14,6 +14,7 @@ from emo.cli.device_option import refuse_absent
 from emo.cli.hardware_options import hardware_options
 from emo.cli.labelled import refuse_unlabelled
 from emo.cli.leak_option import checked_run_data, leak_option
+from emo.cli.sections import Sectioned
 from emo.cli.study_options import (
     base_option,
     cache_option,
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from emo.config.hardware import HardwareConfig
 
 
-@click.command("train-llm")
+@click.command("train-llm", cls=Sectioned)
 @click.option("--stage", default="both", show_default=True, help="coarse, fine, both, or a recipe's own.")
 @cache_option()
 @manifest_option("Clips with labels, speakers and splits.")
@@ -118,7 +119,9 @@ def train_llm(
     from emo.errors import ConfigError
     from emo.heads.aligned import AlignedProjectors
     from emo.llm.base import NO_BASE
+    from emo.llm.card import read_card
     from emo.llm.recipe import config_to_json, load_recipe
+    from emo.llm.run_card import run_card
     from emo.llm.training.forecast import forecast
     from emo.llm.training.runs import Manner, chosen_stages, run_llm, stage_before
     from emo.llm.training.stopping import stop_signals
@@ -181,6 +184,7 @@ def train_llm(
     if not is_first_rank():
         return None
     write_run_data(Path(out), data)
+    (Path(out) / "README.md").write_text(run_card(read_card(Path(out)), data.data), encoding="utf-8")
     if as_json:
         print_json({"out": out, "base": base, "recipe": recipe, "seed": seed, "augmented": drawn, **summary})
     else:

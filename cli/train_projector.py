@@ -12,6 +12,8 @@ import click
 from emo.cli.accept_option import DEGRADED, accept_option
 from emo.cli.console import Voice, print_json, quieten_transformers, voice
 from emo.cli.labelled import refuse_unlabelled
+from emo.cli.leak_option import media_digests
+from emo.cli.sections import Sectioned
 from emo.cli.study_options import (
     base_option,
     cache_option,
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
 DEFAULTS = ProjectorConfig()
 
 
-@click.command("train-head projector")
+@click.command("train-head projector", cls=Sectioned)
 @cache_option()
 @manifest_option()
 @merr_option()
@@ -83,11 +85,14 @@ def train_projector(
     from emo.cli.llm import TINY_BASE, merr_folder
     from emo.cli.train_head import label_set, spaces_named
     from emo.corpora import clips_in
+    from emo.corpora.declared import declared_rights
     from emo.llm.base import NO_BASE
     from emo.llm.recipe import load_recipe
     from emo.pipeline.merr_texts import read_texts, with_known_labels
     from emo.pipeline.projector import train_projectors
     from emo.pipeline.projector_run import write_projector_run
+    from emo.rights import united
+    from emo.run_data import RunData, seen_clips, write_run_data
 
     if not base and Path(TINY_BASE).is_dir():
         base = TINY_BASE
@@ -100,7 +105,8 @@ def train_projector(
     texts = read_texts(merr_folder(manifest, merr), clips)
     clips = with_known_labels(clips, texts)
     refuse_unlabelled(manifest, clips)
-    spaces = spaces_named(open_cache(Path(cache), accept_degraded=accept == DEGRADED), features)
+    store = open_cache(Path(cache), accept_degraded=accept == DEGRADED)
+    spaces = spaces_named(store, features)
     with speaker.meter("train-head projector") as meter:
         run = train_projectors(
             clips,
@@ -114,7 +120,10 @@ def train_projector(
                 metrics.epoch, epochs, f"validation loss {metrics.val_loss:.3f}"
             ),
         )
-    write_projector_run(run, Path(out), dict(ctx.params))
+    seen = (*run.splits.train, *run.splits.val)
+    data = united(declared_rights(Path(manifest), clips), store.data)
+    write_projector_run(run, Path(out), dict(ctx.params), data)
+    write_run_data(Path(out), RunData(data, seen_clips(seen, media_digests(spaces, seen))))
     _note(speaker, run)
     if as_json:
         print_json({"out": out, "base": base, "recipe": recipe, **run.to_json()})

@@ -22,7 +22,8 @@ class Running:
     """What every encoder is told of where and how it runs; ConfigError for a precision that is none.
 
     `device` is `cpu`, `cuda`, `cuda:N`, `mps` or `auto`: CUDA where there is one. `precision` is part of a
-    feature's fingerprint. `compiled` goes through torch.compile, which takes minutes once and moves the last bits.
+    feature's fingerprint. `compiled` goes through torch.compile, which takes minutes once and moves the last
+    bits.
     """
 
     device: str = "auto"

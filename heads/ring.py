@@ -85,7 +85,13 @@ class RingDataset(IterableDataset[PaddedBatch]):
 
 def to_torch(space: HasBatches, array: str, clip_ids: Sequence[str]) -> PaddedBatch:
     """One array of all these clips, padded to the longest, in memory of its own. CacheMiss where a clip has
-    none, ConfigError where no clip is named."""
+    none, ConfigError where no clip is named.
+
+    >>> space = emo.open("features.zarr")["hubert"]
+    >>> batch = emo.to_torch(space, "frames", ["clip1", "clip8"])
+    >>> batch.values.shape, batch.mask.sum(1)  # (B, T, D), as stored; rows that are data
+    (torch.Size([2, 26, 96]), tensor([18, 26]))
+    """
     if not clip_ids:
         raise ConfigError("no clip is named.")
     (batch,) = space.batches(clip_ids, array, size=len(clip_ids)).here()

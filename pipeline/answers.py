@@ -18,6 +18,10 @@ class Answer:
     was said, 0 where none was. `probabilities` are over the label set; `text` is the reasoning, generated
     after the label; `features` were used, `missing` were not to be had. `valence` is None where the system
     gives none.
+
+    >>> answer = emo.Answer(clip_id="anna-1", label="sad", probabilities={"sad": 0.8}, confidence=0.8)
+    >>> answer.unless_below(0.9).label is None
+    True
     """
 
     clip_id: str

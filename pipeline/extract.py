@@ -89,6 +89,10 @@ def extract(
 
     Raises ConfigError for unusable settings and for a place without media, CheckpointError where weights are
     missing, OSError (ENOSPC) where the disk has no room for what is known to come.
+
+    >>> result = emo.extract("clips.csv", ["hubert"], "features.zarr", preset="tiny")
+    >>> result.stored, result.already, result.failed
+    (0, 8, ())
     """
     started = time.monotonic()
     running = running_on(device, precision, compiled=compiled)

@@ -58,6 +58,10 @@ def predict(
 
     Raises CheckpointError where the folder cannot be loaded, ConfigError where there is nothing to answer
     for, StaleCache where this installation's encoder makes other features than the model was trained on.
+
+    >>> (answer,) = emo.predict("clips/clip1.wav", "runs/head", "features.zarr", jobs=1)
+    >>> answer.label in answer.probabilities, answer.features, answer.missing
+    (True, ('hubert',), ())
     """
     system = load_system(Path(model), head=head)
     ready = prepare(

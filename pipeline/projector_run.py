@@ -6,27 +6,29 @@ Trains and scores nothing.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from emo.canonical import Json
 from emo.heads.projectors import kind_of
 from emo.llm.training.record import versions
+from emo.model_card import ModelCard
 from emo.pipeline.projector import ProjectorRun
-from emo.rights import strictest
+from emo.rights import DataRights
 from emo.run_clips import write_run_clips
 
-NOTE = (
-    "Scores say how somebody looks and sounds in a clip, not what that person feels. "
-    "Do not use them to judge people."
-)
+if TYPE_CHECKING:
+    from torch import nn
 
 
-def write_projector_run(run: ProjectorRun, folder: Path, options: Mapping[str, Json]) -> None:
+def write_projector_run(
+    run: ProjectorRun, folder: Path, options: Mapping[str, Json], data: Sequence[DataRights] = ()
+) -> None:
     """Write the projectors, `run.json`, `clips.json`, `scores.json`, `metrics.jsonl` and `README.md`.
 
-    `options` are what the command was given.
+    `options` are what the command was given, `data` the rights of the clips.
     """
     run.trained.save(folder)
     parts = {"train": run.splits.train, "val": run.splits.val, "test": run.splits.test}
@@ -36,50 +38,54 @@ def write_projector_run(run: ProjectorRun, folder: Path, options: Mapping[str, J
     _write(folder / "scores.json", _json(run.to_json() | {"predicted": dict(run.predicted)}))
     lines = [json.dumps(asdict(metrics)) for metrics in run.trained.history]
     _write(folder / "metrics.jsonl", "\n".join(lines) + "\n")
-    _write(folder / "README.md", card_text(run))
+    _write(folder / "README.md", card_text(run, data))
 
 
-def card_text(run: ProjectorRun) -> str:
-    """The card as Markdown."""
-    trained, scores = run.trained, run.result.scores
-    kinds = trained.config.kinds
-    licences = [source.spec.licence.name for source in trained.sources.values()]
-    lines = [
-        "# Projectors aligned with the words of a LLaMA",
-        "",
-        NOTE,
-        "",
-        f"Word embeddings: {Path(trained.receiver.reference).name}, digest "
-        f"`{trained.receiver.digest[:16]}`, {trained.receiver.hidden} numbers a word.",
+def card_text(run: ProjectorRun, data: Sequence[DataRights] = ()) -> str:
+    """The card as Markdown; `data` are the rights of the clips, undeclared where empty."""
+    trained, scores, splits = run.trained, run.result.scores, run.splits
+    return ModelCard(
+        title="Projectors aligned with the words of a LLaMA",
+        about=f"Word embeddings: {Path(trained.receiver.reference).name}, digest "
+        f"`{trained.receiver.digest[:16]}`, {trained.receiver.hidden} numbers a word. "
         f"Labels: {', '.join(trained.labels)}. Other labels are scored by their words.",
-        f"Licence of the features: {strictest(licences)}. That of the clips is the data set's.",
-        "",
-        "| slot | projector | parameters |",
-        "|---|---|---:|",
-    ]
-    lines += [
-        f"| {slot} | {kind_of(slot, kinds)} | {sum(part.numel() for part in projector.parameters()):,} |"
-        for slot, projector in trained.model.projectors.items()
-    ]
-    if trained.model.fusion is not None:
-        size = sum(part.numel() for part in trained.model.fusion.parameters())
-        lines.append(f"| fusion | v2 pre-fusion of {', '.join(trained.model.fusion.encoders)} | {size:,} |")
-    lines += ["", "| feature | array | fingerprint |", "|---|---|---|"]
-    lines += [
-        f"| {name} | {source.array} | `{source.spec.fingerprint[:16]}` |"
-        for name, source in trained.sources.items()
-    ]
-    splits = run.splits
-    lines += [
-        "",
+        scores=f"On {scores.n} {run.scored_split} clips: weighted F1 {run.result.interval} (95 % bootstrap "
+        f"over speakers), UAR {scores.uar:.3f}, {scores.invalid_rate:.1%} of the answers cannot be read; the "
+        f"majority class {run.majority.weighted_f1:.3f}.\n\n"
         f"Trained on {len(splits.train)} clips, {run.captions} of them with a caption; epoch "
         f"{trained.best_epoch} of {len(trained.history)} was best on {len(splits.val)} validation clips. "
         f"Seed {trained.config.seed}.",
-        "",
-        f"On {scores.n} {run.scored_split} clips: weighted F1 {run.result.interval} (95 % bootstrap over "
-        f"speakers), UAR {scores.uar:.3f}; the majority class {run.majority.weighted_f1:.3f}.",
+        weights={f"weights of {name}": source.spec.licence for name, source in trained.sources.items()},
+        data=data,
+        tags=["projector"],
+        sections={"Parts": _parts(run), "Reads": _reads(run)},
+    ).markdown()
+
+
+def _parts(run: ProjectorRun) -> str:
+    trained = run.trained
+    lines = ["| slot | projector | parameters |", "|---|---|---:|"]
+    lines += [
+        f"| {slot} | {kind_of(slot, trained.config.kinds)} | {_size(projector)} |"
+        for slot, projector in trained.model.projectors.items()
     ]
-    return "\n".join(lines) + "\n"
+    if trained.model.fusion is not None:
+        fused = ", ".join(trained.model.fusion.encoders)
+        lines.append(f"| fusion | v2 pre-fusion of {fused} | {_size(trained.model.fusion)} |")
+    return "\n".join(lines)
+
+
+def _size(part: nn.Module) -> str:
+    return f"{sum(tensor.numel() for tensor in part.parameters()):,}"
+
+
+def _reads(run: ProjectorRun) -> str:
+    lines = ["| feature | array | fingerprint |", "|---|---|---|"]
+    lines += [
+        f"| {name} | {source.array} | `{source.spec.fingerprint[:16]}` |"
+        for name, source in run.trained.sources.items()
+    ]
+    return "\n".join(lines)
 
 
 def _json(value: object) -> str:

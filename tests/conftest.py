@@ -8,6 +8,7 @@ SHARED = (
     "servers/hub.py",
     "servers/chat.py",
     "servers/served.py",
+    "study.py",
     "untrained.py",
     "taught.py",
     "films.py",

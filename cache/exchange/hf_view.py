@@ -23,6 +23,10 @@ def to_dataset(
     """A `datasets.Dataset` of some clips, or of all usable ones: `clip_id`, and each array as NumPy.
 
     A clip without one of the arrays has None there. MissingDependency without `datasets`.
+
+    >>> table = emo.to_dataset(emo.open("features.zarr")["hubert"], ["utterance"])
+    >>> len(table), table[0]["utterance"].shape
+    (8, (96,))
     """
     try:
         from datasets import Dataset

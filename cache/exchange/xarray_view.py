@@ -31,6 +31,9 @@ def to_xarray(space: Space, array: str, ids: Sequence[str] | None = None) -> xr.
 
     CacheMiss where a clip lacks the array, ConfigError where the space does, MissingDependency where xarray
     is not installed.
+
+    >>> emo.to_xarray(emo.open("features.zarr")["hubert"], "utterance").sizes["clip"]
+    8
     """
     try:
         import xarray as xr

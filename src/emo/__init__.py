@@ -1,7 +1,14 @@
 """emo: features of people in clips, cached once; everything after that trains on cached tensors.
 
-The vocabulary (Clip, Example, FeatureSpec, the error tree) is here. `open`, `extract` and `predict` are
-loaded from the rooms above when first used, so `import emo` stays light and leaves torch unloaded.
+The vocabulary (Clip, Example, Record, FeatureSpec, the error tree) is here. What works on files is loaded
+from the rooms above when first used, so `import emo` stays light and leaves torch unloaded:
+
+    extract, predict            clips in; features or answers out
+    open, FeatureCache, Space, Feature      what is stored, by encoder and clip
+    read_manifest               clips of a .csv or .jsonl
+    to_torch, to_dataset, to_xarray         one space as tensors, as a Hugging Face dataset, as xarray
+
+Everything else is the rooms' own: `emo.heads`, `emo.llm`, `emo.evaluation`, ... may change between releases.
 """
 
 from __future__ import annotations
@@ -14,18 +21,52 @@ from emo.records import Record
 from emo.spec import FeatureSpec
 
 if TYPE_CHECKING:
+    from emo.cache import Feature, FeatureCache, Space
     from emo.cache import open_cache as open
+    from emo.cache.exchange.hf_view import to_dataset
+    from emo.cache.exchange.xarray_view import to_xarray
+    from emo.corpora.manifest import read_manifest
+    from emo.heads.ring import to_torch
+    from emo.pipeline.answers import Answer
     from emo.pipeline.extract import extract
     from emo.pipeline.predict import predict
+    from emo.pipeline.progress import ExtractResult
 
 __version__ = "0.1.0"
 
-__all__ = ["Clip", "EmoError", "Example", "FeatureSpec", "Record", "extract", "open", "predict"]
+__all__ = [
+    "Answer",
+    "Clip",
+    "EmoError",
+    "Example",
+    "ExtractResult",
+    "Feature",
+    "FeatureCache",
+    "FeatureSpec",
+    "Record",
+    "Space",
+    "extract",
+    "open",
+    "predict",
+    "read_manifest",
+    "to_dataset",
+    "to_torch",
+    "to_xarray",
+]
 
 _LAZY = {
-    "open": ("emo.cache", "open_cache"),
+    "Answer": ("emo.pipeline.answers", "Answer"),
+    "ExtractResult": ("emo.pipeline.progress", "ExtractResult"),
+    "Feature": ("emo.cache", "Feature"),
+    "FeatureCache": ("emo.cache", "FeatureCache"),
+    "Space": ("emo.cache", "Space"),
     "extract": ("emo.pipeline.extract", "extract"),
+    "open": ("emo.cache", "open_cache"),
     "predict": ("emo.pipeline.predict", "predict"),
+    "read_manifest": ("emo.corpora.manifest", "read_manifest"),
+    "to_dataset": ("emo.cache.exchange.hf_view", "to_dataset"),
+    "to_torch": ("emo.heads.ring", "to_torch"),
+    "to_xarray": ("emo.cache.exchange.xarray_view", "to_xarray"),
 }
 
 
@@ -36,3 +77,7 @@ def __getattr__(name: str) -> object:
 
     module, attribute = _LAZY[name]
     return getattr(import_module(module), attribute)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -31,6 +31,12 @@ class Clip:
     faces that OpenFace found and aligned in the media file, uint8 BGR (F, 112, 112, 3). `region` is the part
     of every picture, as it is seen, that the clip is of; None is the whole. IEMOCAP films two speakers side
     by side.
+
+    >>> from pathlib import Path
+    >>> emo.Clip(clip_id="anna-1", path=Path("anna.mp4"), start=2.0, end=4.5, label="happy").end
+    4.5
+
+    Raises ConfigError for an id that is empty or has control characters, and for an unknown region.
     """
 
     clip_id: str
@@ -58,7 +64,11 @@ class Clip:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Example:
-    """One question about a clip and, in training, its answer. `task` names an instruction pool."""
+    """One question about a clip and, in training, its answer. `task` names an instruction pool.
+
+    >>> emo.Example(clip_id="anna-1", task="emotion", instruction="What does she show?", answer="joy").answer
+    'joy'
+    """
 
     clip_id: str
     task: str

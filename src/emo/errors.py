@@ -25,7 +25,14 @@ from collections.abc import Collection
 
 
 class EmoError(Exception):
-    """Root of the tree; catch it to catch everything emo raises on purpose."""
+    """Root of the tree; catch it to catch everything emo raises on purpose.
+
+    >>> try:
+    ...     emo.open("nowhere.zarr")
+    ... except emo.EmoError as error:
+    ...     print(error)
+    there is no feature cache at nowhere.zarr. Run: emo extract --cache nowhere.zarr
+    """
 
 
 class ConfigError(EmoError):

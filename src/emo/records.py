@@ -28,6 +28,11 @@ class Record:
     `status` is `ok`, `degraded:<why>`, `missing:<why>`, `failed:<why>` or `retracted`. `arrays` holds
     frames (T, D), tokens (N, D) and utterance (D,) by name. `input_sha256` is the digest of exactly what
     the encoder read (32 bytes). `reason` is one line for people; `meta` is plain JSON: times, boxes, flags.
+
+    >>> import numpy as np
+    >>> record = emo.Record(clip_id="anna-1", arrays={"utterance": np.ones(4)})
+    >>> record.status, emo.Record(clip_id="anna-2", status="missing:no_face").arrays
+    ('ok', {})
     """
 
     clip_id: str

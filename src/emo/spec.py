@@ -50,6 +50,12 @@ class FeatureSpec:
     `weights` maps a weight file's role to its SHA-256; `recipe` holds layer, pooling, sampling, crop,
     resize filter, rates: plain JSON. `recipe_version` changes whenever the preprocessing code changes
     values. `precision` is the resolved compute precision. `preset` and `licence` are for people.
+
+    >>> spec = emo.open("features.zarr")["hubert"].spec
+    >>> spec.encoder, spec.preset, spec.arrays["utterance"].dim
+    ('hubert', 'tiny', 96)
+    >>> emo.FeatureSpec.from_json(spec.to_json()).fingerprint == spec.fingerprint
+    True
     """
 
     encoder: str

@@ -65,6 +65,7 @@ def test_the_road_from_clips_to_reasons(workspace):
     typed("llm", "tiny-base", "--steps", "6")
     told = json.loads(typed("train-llm", "--json"))
     assert set(told["stages"]) == {"coarse", "fine"}
+    assert "## Forbidden use" in (workspace / "runs/llm/README.md").read_text()
     for run in ("head", "llm"):
         seen = read_run_data(workspace / "runs" / run).clips
         assert seen and all(clip.sha256 and clip.speaker for clip in seen)

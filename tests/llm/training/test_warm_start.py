@@ -77,7 +77,8 @@ def test_the_command_prints_its_scores_and_leaves_a_whole_folder(projectors):
     assert printed["result"]["n"] == 6
     names = {path.name for path in out.iterdir()}
     assert names == {
-        "README.md", "clips.json", "metrics.jsonl", "projectors.json", TENSORS, "run.json", "scores.json",
+        *("README.md", "clips.json", "data.json", "metrics.jsonl", "projectors.json", TENSORS),
+        *("run.json", "scores.json"),
     }  # fmt: skip
     record = json.loads((out / "run.json").read_text())
     assert record["features"].keys() == {"hubert", "mae", "videomae", "eva"}
