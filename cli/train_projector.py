@@ -12,7 +12,6 @@ import click
 from emo.cli.accept_option import DEGRADED, accept_option
 from emo.cli.console import Voice, print_json, quieten_transformers, voice
 from emo.cli.labelled import refuse_unlabelled
-from emo.cli.leak_option import media_digests
 from emo.cli.sections import Sectioned
 from emo.cli.study_options import (
     base_option,
@@ -91,6 +90,7 @@ def train_projector(
     from emo.pipeline.merr_texts import read_texts, with_known_labels
     from emo.pipeline.projector import train_projectors
     from emo.pipeline.projector_run import write_projector_run
+    from emo.pipeline.seen import media_digests
     from emo.rights import united
     from emo.run_data import RunData, seen_clips, write_run_data
 
