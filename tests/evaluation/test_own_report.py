@@ -183,5 +183,8 @@ def test_what_cannot_be_compared_is_told(tmp_path):
     (two / "scores.json").write_text(json.dumps({**held, "groups": {"column": "gender"}}))
     with pytest.raises(ConfigError, match="not scores of emo"):
         report(two, *board)
+    (two / "scores.json").write_text('{"n": 3, "uar": 1e999}')
+    with pytest.raises(ConfigError, match="not a finite number"):
+        report(two, *board)
     with pytest.raises(ConfigError, match="no result is called so"):
         report(*board, "--against", "one")
