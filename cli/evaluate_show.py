@@ -9,6 +9,7 @@ from emo.cli.score import group_lines
 
 if TYPE_CHECKING:
     from emo.evaluation.scored import Scored
+    from emo.evaluation.summed import Measured
     from emo.pipeline.evaluation import Evaluation, Reproduction
     from emo.pipeline.evaluation_run import EvaluationRun
 
@@ -25,17 +26,13 @@ def evaluation_lines(run: EvaluationRun) -> Iterator[str]:
 
 
 def _scored(found: Evaluation, title: str) -> Iterator[str]:
-    scores = found.scored.scores
-    yield (
-        f"{title}: weighted F1 {found.scored.interval}, UAR {scores.uar:.3f}, WAR {scores.war:.3f}, "
-        f"{_counts(found.scored)}"
-    )
-    yield f"  calibration: ECE {found.calibration.ece}, log loss {found.calibration.nll}, n {scores.n}"
-    yield f"  answering only when sure: area under risk by coverage {found.risk.aurc}, n {scores.n}"
+    told, n = _told(found.overall), found.scored.scores.n
+    yield f"{title}: {told}, {_counts(found.scored)}"
+    yield f"  calibration: ECE {found.calibration.ece}, log loss {found.calibration.nll}, n {n}"
+    yield f"  answering only when sure: area under risk by coverage {found.risk.aurc}, n {n}"
     if found.combined:
-        told = ", ".join(f"{each.metric} {each}" for each in found.combined.scores)
         yield (
-            f"  with the valence, as MER2023: {told}, n {found.combined.n}, "
+            f"  with the valence, as MER2023: {_told(found.combined)}, n {found.combined.n}, "
             f"invalid {found.combined.invalid_rate:.1%}"
         )
     if found.groups:
@@ -63,6 +60,12 @@ def _compared(found: Reproduction, model: str) -> Iterator[str]:
     )
     for note in found.notes:
         yield f"  note: {note}"
+
+
+def _told(found: Measured) -> str:
+    from emo.evaluation.tables import title_of
+
+    return ", ".join(f"{title_of(each.metric)} {each}" for each in found.scores)
 
 
 def _counts(scored: Scored) -> str:

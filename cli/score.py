@@ -135,11 +135,13 @@ def _lines(found: FileScores) -> Iterator[str]:
         by = f", {run.clusters} by {found.cluster}" if found.cluster else ""
         yield f"{path}: {found.metric}, n {run.n}{by}, invalid {run.invalid_rate:.1%}"
         yield from (f"  {each.metric:<18} {each}" for each in run.scores)
+    if found.calibration:
+        yield f"  {'ECE':<18} {found.calibration.ece}, n {found.calibration.n}, of the first file"
     if found.seeds:
-        yield "over runs: mean ± standard deviation"
+        yield f"over runs: mean ± standard deviation, {_counts(found)}"
         yield from (f"  {each.metric:<18} {each}" for each in found.seeds)
     if found.against:
-        yield "difference to the other system, paired"
+        yield f"difference to the other system, paired, {_counts(found)}"
         for each in found.against:
             yield (
                 f"  {each.metric:<18} {each.value:+.3f} [{each.low:+.3f}, {each.high:+.3f}], "
@@ -147,6 +149,12 @@ def _lines(found: FileScores) -> Iterator[str]:
             )
     if found.groups:
         yield from group_lines(found.groups)
+
+
+def _counts(found: FileScores) -> str:
+    """n and the rate of invalid answers over the runs."""
+    invalid = sum(run.invalid_rate for run in found.runs) / len(found.runs)
+    return f"n {found.runs[0].n}, invalid {invalid:.1%}"
 
 
 def group_lines(groups: GroupScores) -> Iterator[str]:

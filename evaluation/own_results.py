@@ -9,6 +9,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from math import isfinite
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
@@ -132,7 +133,7 @@ def _joined(name: str, runs: Sequence[OwnResult]) -> OwnResult:
     if len({run.path.resolve() for run in runs}) < len(runs):
         raise ConfigError(f"{name}: {first.path} is given twice. A run counts once.")
     for run in runs[1:]:
-        if (run.n, run.support, run.judge, run.runs) != (first.n, first.support, first.judge, 1):
+        if run.runs > 1 or _kind(run) != _kind(first):
             raise ConfigError(
                 f"{name}: {first.path} and {run.path} are no runs of one system on the same clips "
                 f"(n {first.n} and {run.n}). Give each a name of its own: OTHER={run.path.parent}"
@@ -150,6 +151,11 @@ def _joined(name: str, runs: Sequence[OwnResult]) -> OwnResult:
         data=united(*(run.data for run in runs)),
         paths=tuple(run.path for run in runs),
     )
+
+
+def _kind(run: OwnResult) -> tuple[object, ...]:
+    """What is equal in runs of one system."""
+    return (run.n, dict(run.support), run.judge, run.reading)
 
 
 def _results(name: str, path: Path, data: Mapping[str, Any]) -> list[OwnResult]:
@@ -189,6 +195,10 @@ def _one(name: str, path: Path, data: Mapping[str, Any], reading: Reading) -> Ow
     seeds = data.get("seeds") or {}
     deviations = {key: float(row["std"]) for key, row in seeds.items()}
     values |= {key: float(row["mean"]) for key, row in seeds.items()}
+    rate = float(data.get("invalid_rate", 0.0))
+    ends = [end for pair in intervals.values() for end in pair]
+    if not all(map(isfinite, (*values.values(), *deviations.values(), *ends, rate))):
+        raise ValueError("a score is not a finite number")
     return OwnResult(
         name=name,
         path=path,
@@ -198,7 +208,7 @@ def _one(name: str, path: Path, data: Mapping[str, Any], reading: Reading) -> Ow
         deviations=deviations,
         groups=(GroupScores.from_json(data["groups"]),) if data.get("groups") else (),
         n=int(data["n"]),
-        invalid_rate=float(data.get("invalid_rate", 0.0)),
+        invalid_rate=rate,
         support=support,
         judge=str(data.get("judge") or ""),
         reading=reading,

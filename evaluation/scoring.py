@@ -9,14 +9,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from emo.errors import ConfigError
-from emo.evaluation.answers_table import Table, read_table, text_of
+from emo.evaluation.answers_table import Table, number_of, read_table, text_of
+from emo.evaluation.calibration import CalibrationScores, calibration_scores
 from emo.evaluation.groups import GroupScores, by_group
 from emo.evaluation.intervals import Difference
+from emo.evaluation.measures import LABELS as TRUE_LABELS
 from emo.evaluation.measures import Settings, measure_named, pair
 from emo.evaluation.summed import Measured, OverSeeds, Summed, differences, measured, over_seeds
 
 DATASET = "dataset"
+LABELS, PROBABILITIES = "labels", "probabilities"
 CLUSTERS = ("speaker", "dialogue", "dialogue_id", "session")
 
 
@@ -26,7 +31,8 @@ class FileScores:
 
     `runs` has one entry a file; `seeds` is over them where there are several, `against` the differences to
     the other system where one was named; `groups` are of the first run. `datasets` are those that the rows
-    of the truth name.
+    of the truth name. `calibration` is that of the first run, where its answers give the probability of
+    every label.
     """
 
     metric: str
@@ -39,6 +45,7 @@ class FileScores:
     cluster: str | None
     notes: tuple[str, ...]
     datasets: tuple[str, ...] = ()
+    calibration: CalibrationScores | None = None
 
     def to_json(self) -> dict[str, object]:
         """Everything, the first run's scores on top."""
@@ -47,6 +54,7 @@ class FileScores:
             "about": self.about,
             "cluster": self.cluster,
             **self.runs[0].to_json(),
+            "calibration": self.calibration.to_json() if self.calibration else None,
             "notes": [*self.notes, *self.runs[0].notes],
             "runs": [
                 {"file": str(path), **run.to_json()} for path, run in zip(self.files, self.runs, strict=True)
@@ -90,7 +98,10 @@ def score_files(
     clusters = cells(table, table, column) if column else None
     first, notes = _summed(metric, table, predictions, given, encoding)
     second, more = _summed(metric, table, against, given, encoding)
-    groups = None
+    groups = calibration = None
+    if metric == LABELS:
+        answers = read_table(predictions[0], encoding=encoding)
+        calibration = _calibration(table, answers, given.truth_column, clusters, seed)
     if group:
         side = read_table(group_file, encoding=encoding) if group_file else table
         named = cells(table, side, side.column((group,), "groups"))
@@ -104,6 +115,7 @@ def score_files(
         against=differences(first, second, clusters, seed=seed) if second else (),
         groups=groups,
         cluster=column,
+        calibration=calibration,
         notes=(*notes, *more),
         datasets=tuple(sorted({name for row in table.rows.values() if (name := text_of(row.get(DATASET)))})),
     )
@@ -118,6 +130,26 @@ def _summed(
         runs.append(measure_named(metric).run(pairs))
         notes += [f"{path}: {note}" for note in differing]
     return runs, notes
+
+
+def _calibration(
+    truth: Table, answers: Table, column: str | None, clusters: Sequence[str | None] | None, seed: int
+) -> CalibrationScores | None:
+    """Calibration of answers that each give a share of 0 to 1 to every one of the labels, the true one among
+    them; None where one does not. The true labels are in `column`, by default the first usual one."""
+    named = column or next((name for name in TRUE_LABELS if name in truth.columns), "")
+    known = [text_of(row.get(named)) for row in truth.rows.values()]
+    given = [answers.rows.get(clip, {}).get(PROBABILITIES) for clip in truth.rows]
+    shares = [one for one in given if isinstance(one, dict)]
+    if not shares or len(shares) < len(given):
+        return None
+    labels = list(shares[0])
+    rows = [[number_of(one.get(label)) for label in labels] for one in shares]
+    sound = all(value is not None and 0 <= value <= 1 for row in rows for value in row)
+    true = [label for label in known if label in labels]
+    if not sound or len(true) < len(known) or any(one.keys() != shares[0].keys() for one in shares):
+        return None
+    return calibration_scores(np.array(rows, np.float64), true, labels, clusters, seed=seed)
 
 
 def _of_split(table: Table, split: str) -> Table:

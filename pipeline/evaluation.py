@@ -44,15 +44,17 @@ class Groups:
 class Evaluation:
     """Answers on labelled clips with every score.
 
-    `scored` counts every answer as it was said; `groups` are its UAR by declared group, where one was asked
-    for. `answered` are the scores of the answers that are at least `threshold` sure, None where there is no
-    threshold or none is; `coverage` is their share. `combined` is MER2023's score of label and valence, of
-    the clips whose valence is known, None where none is or the system gives none.
+    `overall` are weighted F1, UAR and WAR with an interval each. `scored` counts every answer as it was said;
+    `groups` are its UAR by declared group, where one was asked for. `answered` are the scores of the answers
+    that are at least `threshold` sure, None where there is no threshold or none is; `coverage` is their
+    share. `combined` is MER2023's score of label and valence, of the clips whose valence is known, None where
+    none is or the system gives none.
     """
 
     clips: Sequence[Clip]
     answers: Sequence[Answer]
     scored: Scored
+    overall: Measured
     calibration: CalibrationScores
     risk: RiskCoverage
     threshold: float
@@ -69,6 +71,7 @@ class Evaluation:
             withheld = {"threshold": self.threshold, "coverage": self.coverage, "scores": scores}
         return {
             **self.scored.to_json(),
+            "scores": self.overall.to_json()["scores"],
             "calibration": self.calibration.to_json(),
             "risk_coverage": self.risk.to_json(),
             "abstain_below": withheld,
@@ -95,6 +98,7 @@ def evaluate(
     labels_of(clips)
     answers = list(answer_all(system, clips, spaces, reasons=False))
     scored = score_answers(clips, answers, system.labels, seed=seed)
+    summed = labels_only(scored.truth, scored.predicted, scored.labels)
     shares = np.array([[answer.probabilities[name] for name in system.labels] for answer in answers])
     confidence = [answer.confidence for answer in answers]
     wrong = [answer.label != clip.label for clip, answer in zip(clips, answers, strict=True)]
@@ -107,19 +111,19 @@ def evaluate(
         clips=clips,
         answers=answers,
         scored=scored,
+        overall=measured(summed, scored.speakers, seed=seed),
         calibration=calibration_scores(shares, scored.truth, system.labels, scored.speakers, seed=seed),
         risk=risk_coverage(confidence, wrong, scored.speakers, seed=seed),
         threshold=abstain_below,
         coverage=len(sure) / len(clips),
         answered=answered,
-        groups=_by_group(scored, groups, seed) if groups else None,
+        groups=by_group(
+            summed, groups.of_clips, scored.speakers, score="uar", column=groups.column, seed=seed
+        )
+        if groups
+        else None,
         combined=_combined(clips, answers, system.labels, valences, seed) if system.gives_valence else None,
     )
-
-
-def _by_group(scored: Scored, groups: Groups, seed: int) -> GroupScores:
-    summed = labels_only(scored.truth, scored.predicted, scored.labels)
-    return by_group(summed, groups.of_clips, scored.speakers, score="uar", column=groups.column, seed=seed)
 
 
 def _combined(

@@ -78,7 +78,7 @@ def _placed(name: str, own: Sequence[OwnResult], *, fitting: bool) -> tuple[str,
 
 
 def _compared(own: Sequence[OwnResult], base: str, seed: int) -> list[tuple[str, Paired]]:
-    systems = {result.name: result for result in own}
+    systems = {result.name: result for result in own if result.reading == "strict"}  # as answers.jsonl reads
     if base not in systems:
         raise ConfigError(f"--against {base}: no result is called so; {hint(base, list(systems))}")
     if len(systems) < 2:

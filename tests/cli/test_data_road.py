@@ -86,9 +86,14 @@ def test_scores_stand_with_and_without_what_training_saw(place, run):
 def test_a_report_says_what_data_its_figures_are_of(place, run, tmp_path):
     asked = ["evaluate", "--model", run, "--cache", place / "f.zarr", "--manifest", place / "m.csv"]
     assert typed(*asked, "--out", tmp_path / "test")[0] == 0
-    code, said, noted = typed("report", f"ours={tmp_path / 'test'}", "--board", "dfew-zero-shot", "--json")
-    assert code == 0 and "made of ravdess: licence CC BY-NC-SA 4.0" in noted
+    words = ["report", f"ours={tmp_path / 'test'}", "--board", "dfew-zero-shot"]
+    code, said, wrong = typed(*words, "--json")
+    assert code == 0, wrong
     assert [record["name"] for record in json.loads(said)["data"]] == ["ravdess"]
+    code, said, wrong = typed(*words)
+    assert code == 0 and "of ravdess (CC BY-NC-SA 4.0)" in said
+    (row,) = [line.split() for line in said.splitlines() if line.split()[:2] == ["ours", "ravdess"]]
+    assert row[2:] == ["CC", "BY-NC-SA", "4.0", "yes", "yes"]
 
 
 def test_equal_words_are_no_equal_media(place):

@@ -109,12 +109,22 @@ def test_the_valence_is_said_in_words_in_json_and_in_python(place, valued, tmp_p
     assert f", valence {rows[0]['valence']:+.2f}" in right(*one).splitlines()[0]
     (answer,) = emo.predict(place / "happy9.wav", valued, place / "f.zarr", jobs=1)
     assert answer.valence == pytest.approx(rows[0]["valence"], abs=1e-5)
-    right("evaluate", "--model", valued, "--manifest", place, *stored(place), "--out", tmp_path / "test")
+    asked = ["evaluate", "--model", valued, "--manifest", place, *stored(place)]
+    said = right(*asked, "--out", tmp_path / "test")
+    assert "with the valence, as MER2023: combined" in said and "ECE" in said
     kept = [json.loads(line) for line in (tmp_path / "test/answers.jsonl").read_text().splitlines()]
     assert all(row["valence"] is not None for row in kept)
     scored = ["score", tmp_path / "test/answers.jsonl", "--truth", place, "--split", "test", "--json"]
     told = json.loads(right(*scored, "--metric", "mer2023", "--labels", "happy,sad"))
     assert told["n"] == 4 and told["invalid_rate"] == 0 and told["scores"]["mse"]["value"] < 4
+    saved = json.loads((tmp_path / "test/scores.json").read_text())
+    for score in ("combined", "mse"):
+        value = told["scores"][score]["value"]
+        assert saved["combined"]["scores"][score]["value"] == pytest.approx(value, abs=1e-5)
+    plain = json.loads(right(*scored, "--metric", "labels", "--labels", "happy,sad"))
+    ece = saved["calibration"]["ece"]["value"]
+    assert plain["calibration"]["ece"]["value"] == pytest.approx(ece, abs=1e-5)
+    assert plain["scores"]["uar"]["ci"] == saved["scores"]["uar"]["ci"]
 
 
 def test_a_head_without_a_valence_says_none(place, owned, at_the_code):
@@ -170,6 +180,29 @@ def test_answers_go_on_in_a_file_only_by_the_same_code(place, owned, at_the_code
     (tmp_path / "own_head.py").open("a").write("# another\n")
     code, _, said = typed(*asked, "--jobs", "1")
     assert code == 2 and "other weights, settings or features" in said
+
+
+def test_runs_of_one_kind_stand_with_groups_and_rights(place, valued, owned, at_the_code, tmp_path):
+    again = train(place, tmp_path / "again", "--valence", "--set", "lr=0.01", "--seed", "1")
+    asked = ["evaluate", "--manifest", place, *stored(place), "--group", "gender", "--split", "all"]
+    for run, more in ((valued, []), (again, []), (owned, ["--head", OWN])):
+        right(*asked, "--model", run, *more, "--out", tmp_path / run.name)
+    results = [f"mlp={tmp_path / 'valued'}", f"mlp={tmp_path / 'again'}", f"own={tmp_path / 'owned'}"]
+    words = ["report", *results, "--against", "own", "--board", "mer2023-semi"]
+    told = json.loads(right(*words, "--json"))
+    mlp, own = told["own"]
+    assert (mlp["runs"], own["runs"], mlp["n"]) == (2, 1, 20)
+    each = [json.loads((tmp_path / name / "scores.json").read_text()) for name in ("valued", "again")]
+    values = [one["weighted_f1"] for one in each]
+    assert mlp["scores"]["weighted_f1"]["value"] == pytest.approx(sum(values) / 2)
+    assert mlp["scores"]["weighted_f1"]["std"] == pytest.approx(abs(values[0] - values[1]) / 2**0.5)
+    assert [group["column"] for group in own["groups"]] == ["gender"]
+    files = [tmp_path / name for name in ("valued", "again", "owned")]
+    scored = ["score", *files[:2], "--truth", place, "--against", files[2], "--labels", "happy,sad", "--json"]
+    assert told["against"]["systems"]["mlp"]["differences"] == json.loads(right(*scored))["against"]
+    said = right(*words)
+    assert "By gender: UAR" in said and "worst gap" in said and "mlp - own" in said
+    assert "mlp     rendered      MIT" in said and "rendered: cite emo-toolkit" in said
 
 
 def test_a_head_trained_on_rendered_clips_says_whose_they_are(place, valued):
