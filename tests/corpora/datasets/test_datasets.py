@@ -340,6 +340,24 @@ def test_bytes_of_another_encoding_are_told_with_row_and_byte(tree_of, make, tmp
     assert clips_of("mer2023", folder)["samplenew_00000001"].clip.text == "是"
 
 
+@pytest.mark.parametrize("name", [name for name in READERS if name != "ravdess"])  # which reads no text
+def test_every_text_file_of_every_data_set_is_read_strictly(tree_of, name):
+    folder = tree_of(name)
+    texts = [path for path in sorted(folder.rglob("*")) if path.suffix in (".csv", ".json", ".jsonl", ".txt")]
+    told = 0
+    for path in texts:
+        whole = path.read_bytes()
+        path.write_bytes(whole + b"\n\xff\n")
+        try:
+            read_dataset(name, folder, {})
+        except ConfigError as refused:
+            row = whole.count(b"\n") + 2
+            assert f"{path}, row {row}: byte {len(whole) + 1} (0xff) is not utf-8" in str(refused)
+            told += 1
+        path.write_bytes(whole)
+    assert told >= 1, "no text file of it was read"
+
+
 def test_wrong_rows_are_told_together_with_their_numbers(tree_of, make):
     folder = tree_of("mer2023")
     rows = "name,discrete,valence\na,happi,1\nb,sad,much\nc,sad,nan\n"
