@@ -111,6 +111,28 @@ def test_crema_d_says_who_the_actor_is_and_calls_a_git_lfs_pointer_missing(tree_
     assert len(read_manifest(tmp_path / "m.jsonl")) == 2
 
 
+def tested_in_each_fold(name, folder, folds):
+    """Speakers of the test of each fold; the rest is trained on."""
+    found = []
+    for fold in range(1, folds + 1):
+        clips = [row.clip for row in clips_of(name, folder, fold=str(fold)).values()]
+        assert {clip.split for clip in clips} == {"train", "test"}
+        found.append([clip.speaker for clip in clips if clip.split == "test"])
+    return found
+
+
+def test_the_folds_of_the_acted_sets_are_blocks_of_actors_in_their_order(make, tmp_path):
+    for actor in range(1, 25):
+        make.films(tmp_path / "r", f"Actor_{actor:02d}/01-01-03-01-01-01-{actor:02d}.mp4")
+    found = tested_in_each_fold("ravdess", tmp_path / "r", 6)
+    assert found == [[f"actor_{4 * fold + place:02d}" for place in range(1, 5)] for fold in range(6)]
+    for actor in range(1001, 1092):
+        make.films(tmp_path / "c", f"VideoFlash/{actor}_DFA_ANG_XX.flv")
+    found = tested_in_each_fold("crema-d", tmp_path / "c", 5)
+    assert [len(each) for each in found] == [18, 18, 18, 18, 19]
+    assert sum(found, []) == [str(actor) for actor in range(1001, 1092)]
+
+
 def test_mer2023_has_three_tests_valence_words_faces_and_a_pool(tree_of):
     clips = clips_of("mer2023", tree_of("mer2023"), pool="yes")
     assert [row.clip.split for row in clips.values()] == ["train", "test1", "test2", "test3", "pool"]
