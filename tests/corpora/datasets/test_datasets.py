@@ -130,7 +130,7 @@ def test_the_folds_of_the_acted_sets_are_blocks_of_actors_in_their_order(make, t
         make.films(tmp_path / "c", f"VideoFlash/{actor}_DFA_ANG_XX.flv")
     found = tested_in_each_fold("crema-d", tmp_path / "c", 5)
     assert [len(each) for each in found] == [18, 18, 18, 18, 19]
-    assert sum(found, []) == [str(actor) for actor in range(1001, 1092)]
+    assert [actor for each in found for actor in each] == [str(actor) for actor in range(1001, 1092)]
 
 
 def test_mer2023_has_three_tests_valence_words_faces_and_a_pool(tree_of):
