@@ -21,6 +21,7 @@ from pathlib import Path
 from emo.canonical import Json
 from emo.clip import REGIONS, Clip, Region, normal_id
 from emo.errors import ConfigError
+from emo.text_files import SAVE, read_text
 
 COLUMNS: tuple[str, ...] = tuple(field.name for field in fields(Clip))
 _KNOWN = frozenset(COLUMNS)
@@ -30,6 +31,7 @@ VIDEO_SUFFIXES = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".flv", ".wmv
 MEDIA_SUFFIXES = frozenset({*VIDEO_SUFFIXES, ".wav", ".mp3", ".flac", ".m4a", ".aac", ".ogg"})
 STORES = (".zarr", ".journal")  # folders of features may lie among clips; they hold thousands of files
 MISTAKES_SHOWN = 20
+OTHER_ENCODING = SAVE.replace(".", ", or give its encoding, for example gb18030.")
 MOST_PEOPLE = 8  # as many as are followed in a clip
 
 
@@ -149,26 +151,8 @@ def _walked(folder: Path) -> tuple[list[Clip], int]:
     return [Clip(clip_id=name, path=path) for name, path in zip(ids, found, strict=True)], ignored
 
 
-def _decoded(path: Path, encoding: str) -> str:
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read ({error.strerror}). Name a manifest.") from error
-    try:
-        return data.decode(encoding).removeprefix("\ufeff")
-    except UnicodeDecodeError as error:
-        row = data.count(b"\n", 0, error.start) + 1
-        byte = f"byte {error.start} (0x{data[error.start]:02x})"
-        raise ConfigError(
-            f"{path}, row {row}: {byte} is not {encoding}. "
-            "Save it as UTF-8, or give its encoding, for example gb18030."
-        ) from error
-    except LookupError as error:
-        raise ConfigError(f"no encoding is called {encoding!r}. Try utf-8, utf-16 or gb18030.") from error
-
-
 def _rows(path: Path, encoding: str) -> Iterator[tuple[int, Mapping[str, Json] | str]]:
-    text = _decoded(path, encoding)
+    text = read_text(path, encoding, OTHER_ENCODING)
     return _csv_rows(path, text) if path.suffix.lower() == ".csv" else _json_rows(text)
 
 

@@ -16,6 +16,7 @@ from typing import cast
 from emo.canonical import Json
 from emo.corpora.merr_files import Entry
 from emo.errors import ConfigError
+from emo.text_files import read_text
 
 SUFFIX = "_merr_data.json"
 # FACS names as MER-Factory writes them (Ekman and Friesen 1978).
@@ -52,7 +53,7 @@ class Imported:
     problems: Sequence[str]
 
 
-def read_mer_factory(folder: Path, labels: Sequence[str]) -> Imported:
+def read_mer_factory(folder: Path, labels: Sequence[str], encoding: str = "utf-8") -> Imported:
     """Every clip below `folder`. Without a label, none of `labels` and no peak that names one, a clip is a
     problem. ConfigError where there is no file of MER-Factory."""
     paths = sorted(folder.rglob(f"*{SUFFIX}"))
@@ -65,9 +66,12 @@ def read_mer_factory(folder: Path, labels: Sequence[str]) -> Imported:
     for path in paths:
         clip_id = path.name.removesuffix(SUFFIX)
         try:
-            data = json.loads(path.read_text(encoding="utf-8-sig"))
+            data = json.loads(read_text(path, encoding))
             entry = _entry(data, labels)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except ConfigError as error:
+            problems.append(str(error))
+            continue
+        except (RecursionError, ValueError, KeyError, TypeError, AttributeError) as error:
             problems.append(f"{path.name}: {error!r}")
             continue
         coarse[clip_id] = entry

@@ -13,6 +13,7 @@ from typing import TypeAlias, cast
 
 from emo.canonical import Json
 from emo.errors import ConfigError
+from emo.text_files import read_text
 
 Entry: TypeAlias = dict[str, Json]
 
@@ -25,16 +26,17 @@ TEXTS = ("audio_prior_list", "peak_index", "pseu_emotion", "caption")
 FINE_TEXTS = ("text", "smp_reason_caption")
 
 
-def read_entries(path: Path) -> dict[str, Entry]:
+def read_entries(path: Path, encoding: str = "utf-8") -> dict[str, Entry]:
     """The entries of a MERR file by clip id, none where there is no file.
 
-    ConfigError where it is not JSON of that shape; what is inside an entry is not looked at.
+    ConfigError where it is not JSON of that shape or not in `encoding`; what is inside an entry is not looked
+    at.
     """
     if not path.exists():
         return {}
     try:
-        data = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError) as error:
+        data = json.loads(read_text(path, encoding))
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: cannot be read as JSON: {error}.") from error
     if not isinstance(data, dict) or not all(isinstance(entry, dict) for entry in data.values()):
         raise ConfigError(f"{path}: not an object of clip id -> entry, as MERR files are.")
@@ -65,7 +67,7 @@ def read_frames(path: Path) -> dict[str, int]:
     if not path.exists():
         return {}
     found = {}
-    for line in path.read_text(encoding="utf-8-sig").splitlines():
+    for line in read_text(path).splitlines():
         cells = line.split()
         if len(cells) >= 3 and cells[1].isdecimal():
             found[cells[0]] = int(cells[1])

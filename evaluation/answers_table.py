@@ -20,9 +20,11 @@ import numpy as np
 from emo.canonical import Json
 from emo.clip import normal_id
 from emo.errors import ConfigError
+from emo.text_files import SAVE, read_text
 
 ID_COLUMNS = ("clip_id", "name", "names", "id")
 MISTAKES_SHOWN = 20
+OTHER_ENCODING = SAVE.replace(".", ", or give its --encoding, for example gb18030.")
 Cell = Json
 
 
@@ -61,7 +63,7 @@ def read_table(path: Path, *, encoding: str = "utf-8") -> Table:
     if suffix == ".npz":
         rows: Iterator[tuple[int, Mapping[str, Cell]]] = iter(enumerate(_npz(path), start=1))
     else:
-        text = _decoded(path, encoding)
+        text = read_text(path, encoding, OTHER_ENCODING)
         rows = _csv(path, text) if suffix == ".csv" else _jsonl(path, text)
     found: dict[str, Mapping[str, Cell]] = {}
     first: dict[str, int] = {}
@@ -145,20 +147,6 @@ def read_synonyms(path: Path) -> dict[str, list[list[str]]]:
     except (OSError, ValueError, zipfile.BadZipFile) as error:
         raise ConfigError(f"{path}: no zip of text arrays: {error}.") from error
     return {clip: groups_of(text) for clip, text in texts.items()}
-
-
-def _decoded(path: Path, encoding: str) -> str:
-    data = path.read_bytes()
-    try:
-        return data.decode(encoding).removeprefix("\ufeff")
-    except UnicodeDecodeError as error:
-        row = data.count(b"\n", 0, error.start) + 1
-        raise ConfigError(
-            f"{path}, row {row}: byte {error.start} (0x{data[error.start]:02x}) is not {encoding}. "
-            "Save it as UTF-8, or give its --encoding, for example gb18030."
-        ) from error
-    except LookupError as error:
-        raise ConfigError(f"no encoding is called {encoding!r}. Try utf-8, utf-16 or gb18030.") from error
 
 
 def _csv(path: Path, text: str) -> Iterator[tuple[int, Mapping[str, Cell]]]:

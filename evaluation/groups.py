@@ -151,9 +151,10 @@ def by_group(
 
 
 def _gap(found: Sequence[GroupScore], draws: Floats) -> Interval:
-    """Best minus worst: which two these are is settled by the points, not anew in each draw."""
+    """Best minus worst: which two these are is settled by the points, not anew in each draw. Of equal ones
+    the first and the last are taken, as a group has no gap to itself."""
     points = [each.score.point for each in found]
-    best, worst = int(np.argmax(points)), int(np.argmin(points))
+    best, worst = int(np.argmax(points)), len(points) - 1 - int(np.argmin(points[::-1]))
     spread = draws[best] - draws[worst]
     low, high = np.quantile(spread, [0.025, 0.975])
     return replace(

@@ -14,7 +14,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from emo.errors import ConfigError
 from emo.evaluation.wheel_files import (
     WHEELS,
     find_vocabulary,
@@ -59,12 +58,6 @@ def load_wheels(version: str, folder: Path | None = None) -> EmotionWheels:
         meanings=_inverted([(word, (word, *synonyms)) for word, synonyms in read_synonyms(held)]),
         places=tuple(_places(read_wheel(held, number)) for number in range(1, WHEELS + 1)),
     )
-
-
-def check_level(level: int) -> None:
-    """ConfigError where there is no such level."""
-    if level not in LEVELS:
-        raise ConfigError(f"level {level} of the emotion wheel does not exist. Levels: 1 and 2.")
 
 
 def _inverted(rows: Sequence[tuple[str, tuple[str, ...]]]) -> dict[str, tuple[str, ...]]:

@@ -17,7 +17,7 @@ from emo.labels import LABEL_SETS
 
 
 def _read(tree: Tree, options: Mapping[str, str]) -> Iterator[Row]:
-    found = read_mer_factory(tree.root, LABEL_SETS[options["labels"]])
+    found = read_mer_factory(tree.root, LABEL_SETS[options["labels"]], tree.encoding)
     if found.problems:
         raise ConfigError(*(f"{tree.root}: {problem}" for problem in found.problems))
     media = tree.media("")

@@ -23,7 +23,7 @@ from emo.labels import MERR
 def _read(file: str, reason: str, tree: Tree, _: Mapping[str, str]) -> Iterator[Row]:
     path, mistakes = tree.file(file), Mistakes()
     media = tree.media("")
-    for name, entry in read_entries(path).items():
+    for name, entry in read_entries(path, tree.encoding).items():
         label = str(entry.get("pseu_emotion", ""))
         if not mistakes.one_of(path, name, "pseu_emotion", label, (*MERR, "disgust")):
             continue

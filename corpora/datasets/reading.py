@@ -19,9 +19,11 @@ from emo.clip import Clip
 from emo.corpora.manifest import MEDIA_SUFFIXES, VIDEO_SUFFIXES
 from emo.errors import ConfigError
 from emo.frames import frames_in
+from emo.text_files import SAVE, read_text
 
 Cells: TypeAlias = Mapping[str, str]
 MISTAKES_SHOWN = 20
+OTHER_ENCODING = SAVE.replace(".", ", or try --encoding gb18030.")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,21 +104,7 @@ class Tree:
 
     def text(self, path: Path) -> str:
         """All of a text file, strictly in the encoding; ConfigError names the row and the byte."""
-        try:
-            data = path.read_bytes()
-        except OSError as error:
-            raise ConfigError(f"{path} cannot be read ({error.strerror}).") from error
-        try:
-            return data.decode(self.encoding).removeprefix("\ufeff")
-        except UnicodeDecodeError as error:
-            row = data.count(b"\n", 0, error.start) + 1
-            byte = f"byte {error.start} (0x{data[error.start]:02x})"
-            hint = "Save it as UTF-8, or try --encoding gb18030."
-            raise ConfigError(f"{path}, row {row}: {byte} is not {self.encoding}. {hint}") from error
-        except LookupError as error:
-            raise ConfigError(
-                f"no encoding is called {self.encoding!r}. Try utf-8, gb18030 or utf-16."
-            ) from error
+        return read_text(path, self.encoding, OTHER_ENCODING)
 
     def lines(self, path: Path) -> Iterator[tuple[int, str]]:
         """Row numbers from 1 with the lines that are not blank."""

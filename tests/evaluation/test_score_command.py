@@ -168,6 +168,23 @@ def test_bytes_that_are_not_utf_8_are_told_with_row_and_byte(tmp_path, truth):
         said(given, "--truth", truth)
 
 
+@pytest.mark.parametrize("number", ["nan", "inf", "-inf", "1e999", "much", "", None, True])
+def test_an_answer_that_is_no_finite_number_is_invalid_and_stops_nothing(tmp_path, truth, number):
+    given = answers(tmp_path / "a.jsonl", valence=number)
+    found = json.loads(said(given, "--truth", truth, "--metric", "valence", "--json").stdout)
+    assert found["invalid_rate"] == 1
+
+
+def test_labels_of_several_words_are_read_in_any_case(tmp_path):
+    truth = jsonl(tmp_path / "t.jsonl", [{"clip_id": clip, "label": "At Ease"} for clip in CLIPS[:2]])
+    given = jsonl(
+        tmp_path / "a.jsonl",
+        [{"clip_id": CLIPS[0], "label": "at ease"}, {"clip_id": CLIPS[1], "label": "At Ease"}],
+    )
+    words = [given, "--truth", truth, "--labels", "at ease,tense", "--json"]
+    assert json.loads(said(*words).stdout)["scores"]["war"]["value"] == 1
+
+
 def test_predictions_are_a_system_of_emo_evaluate(tmp_path, truth):
     given = answers(tmp_path / "a.jsonl", wrong=(0,))
     truth.rename(tmp_path / "manifest.jsonl")

@@ -115,3 +115,30 @@ def test_undeclared_clips_are_counted_and_a_thin_group_is_told():
     assert "fewer than 5 speakers in one" in found.notes[0]
     with pytest.raises(ConfigError, match="declares 1 group"):
         by_group(run, ["two"] * len(groups), speakers, score="uar", column="age")
+
+
+def wholly(understood):
+    """Forty clips of each speaker, all of them right or all wrong, by group and speaker."""
+    truth, said, groups, speakers = [], [], [], []
+    for group, verdicts in understood.items():
+        for number, right in enumerate(verdicts):
+            truth += ["a", "b"] * 20
+            said += ["a", "b"] * 20 if right else ["b", "a"] * 20
+            groups += [group] * 40
+            speakers += [f"{group}{number}"] * 40
+    return labels_only(truth, said, LABELS), groups, speakers
+
+
+def test_groups_are_shuffled_among_speakers_and_not_among_clips():
+    run, groups, speakers = wholly({"one": (1, 1, 1, 0), "two": (1, 0, 0, 0)})
+    found = by_group(run, groups, speakers, score="war", column="gender")
+    assert found.gap.point == 0.5
+    # of the 70 ways to give four of eight speakers to a group, 34 have a gap as large
+    assert found.p_value == pytest.approx(34 / 70, abs=0.06)
+    assert by_group(run, groups, None, score="war", column="gender").p_value == pytest.approx(1 / 1001)
+
+
+def test_groups_are_resampled_apart_from_each_other():
+    run, groups, speakers = wholly({"one": (1, 0, 1, 0), "two": (1, 0, 1, 0)})
+    gap = by_group(run, groups, speakers, score="war", column="gender").gap
+    assert gap.point == 0 and gap.low < -0.2 and gap.high > 0.2

@@ -111,6 +111,28 @@ def test_crema_d_says_who_the_actor_is_and_calls_a_git_lfs_pointer_missing(tree_
     assert len(read_manifest(tmp_path / "m.jsonl")) == 2
 
 
+def tested_in_each_fold(name, folder, folds):
+    """Speakers of the test of each fold; the rest is trained on."""
+    found = []
+    for fold in range(1, folds + 1):
+        clips = [row.clip for row in clips_of(name, folder, fold=str(fold)).values()]
+        assert {clip.split for clip in clips} == {"train", "test"}
+        found.append([clip.speaker for clip in clips if clip.split == "test"])
+    return found
+
+
+def test_the_folds_of_the_acted_sets_are_blocks_of_actors_in_their_order(make, tmp_path):
+    for actor in range(1, 25):
+        make.films(tmp_path / "r", f"Actor_{actor:02d}/01-01-03-01-01-01-{actor:02d}.mp4")
+    found = tested_in_each_fold("ravdess", tmp_path / "r", 6)
+    assert found == [[f"actor_{4 * fold + place:02d}" for place in range(1, 5)] for fold in range(6)]
+    for actor in range(1001, 1092):
+        make.films(tmp_path / "c", f"VideoFlash/{actor}_DFA_ANG_XX.flv")
+    found = tested_in_each_fold("crema-d", tmp_path / "c", 5)
+    assert [len(each) for each in found] == [18, 18, 18, 18, 19]
+    assert [actor for each in found for actor in each] == [str(actor) for actor in range(1001, 1092)]
+
+
 def test_mer2023_has_three_tests_valence_words_faces_and_a_pool(tree_of):
     clips = clips_of("mer2023", tree_of("mer2023"), pool="yes")
     assert [row.clip.split for row in clips.values()] == ["train", "test1", "test2", "test3", "pool"]
@@ -338,6 +360,24 @@ def test_bytes_of_another_encoding_are_told_with_row_and_byte(tree_of, make, tmp
     assert code == 0 and read_manifest(tmp_path / "m.jsonl")[-1].text == "我不知道"
     make.table(folder / "transcription.csv", "\ufeffname,sentence\nsamplenew_00000001,是\n")
     assert clips_of("mer2023", folder)["samplenew_00000001"].clip.text == "是"
+
+
+@pytest.mark.parametrize("name", [name for name in READERS if name != "ravdess"])  # which reads no text
+def test_every_text_file_of_every_data_set_is_read_strictly(tree_of, name):
+    folder = tree_of(name)
+    texts = [path for path in sorted(folder.rglob("*")) if path.suffix in (".csv", ".json", ".jsonl", ".txt")]
+    told = 0
+    for path in texts:
+        whole = path.read_bytes()
+        path.write_bytes(whole + b"\n\xff\n")
+        try:
+            read_dataset(name, folder, {})
+        except ConfigError as refused:
+            row = whole.count(b"\n") + 2
+            assert f"{path}, row {row}: byte {len(whole) + 1} (0xff) is not utf-8" in str(refused)
+            told += 1
+        path.write_bytes(whole)
+    assert told >= 1, "no text file of it was read"
 
 
 def test_wrong_rows_are_told_together_with_their_numbers(tree_of, make):
