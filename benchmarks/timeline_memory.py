@@ -2,9 +2,9 @@
 
     python benchmarks/timeline_memory.py --json
 
-Each row is a run of the command in a fresh process: the largest resident set of any one process of it. `divide`
-is `--dry-run` (sound and pictures read, segments made), `answer` the whole command with a head on sound.
-Videos are 64 x 48 at 10 pictures a second; a shot lasts 7 s, a voice 4 of every 6 s.
+Each row is a run of the command in a fresh process: the largest resident set of any one process of it.
+`divide` is `--dry-run`, `answer` the whole command with a head on sound. Videos are 64 x 48 at 10 pictures a
+second; a shot lasts 7 s, a voice 4 of every 6 s.
 """
 
 from __future__ import annotations

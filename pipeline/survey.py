@@ -121,8 +121,10 @@ def _length(clip: Clip, first: Stretch, config: TimelineConfig) -> float:
     """Seconds of the whole file; ConfigError where it has none to speak of."""
     if not first.courses:
         reasons = dict.fromkeys(f"{reason} ({status})" for status, reason in first.problems.values())
+        said = "; ".join(reasons)
+        which = "" if said.startswith(clip.path.name) else f"{clip.path}: "
         raise ConfigError(
-            f"{clip.path}: {'; '.join(reasons)}. Name a video or a recording; "
+            f"{which}{said}. Name a video or a recording; "
             "docs/media.md lists what is read."
         )
     ends = [float(times[-1]) for _, times in first.courses.values()]

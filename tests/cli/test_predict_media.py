@@ -1,4 +1,4 @@
-"""emo predict reads media as emo extract does: which faces and whose, what a file may claim, where it lies."""
+"""emo predict reads media as emo extract does: which faces and whose, what a file may claim and where it is."""
 
 import json
 
