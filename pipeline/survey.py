@@ -123,10 +123,7 @@ def _length(clip: Clip, first: Stretch, config: TimelineConfig) -> float:
         reasons = dict.fromkeys(f"{reason} ({status})" for status, reason in first.problems.values())
         said = "; ".join(reasons)
         which = "" if said.startswith(clip.path.name) else f"{clip.path}: "
-        raise ConfigError(
-            f"{which}{said}. Name a video or a recording; "
-            "docs/media.md lists what is read."
-        )
+        raise ConfigError(f"{which}{said}. Name a video or a recording; docs/media.md lists what is read.")
     ends = [float(times[-1]) for _, times in first.courses.values()]
     seconds = max(ends) + LEVEL.hop if first.file_seconds is None else first.file_seconds
     if seconds > config.most_seconds:
