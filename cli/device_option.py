@@ -72,8 +72,9 @@ def refuse_absent(device: str, *, cards: int = 1) -> None:
     import torch
 
     if device == "mps":
-        if not torch.backends.mps.is_available():
-            raise ConfigError("device mps needs an Apple GPU; PyTorch sees none here. Leave --device out.")
+        from emo.extractors.running import refuse_no_apple
+
+        refuse_no_apple()
         return
     _, _, number = device.partition(":")
     needed, here = int(number) + 1 if number else cards, torch.cuda.device_count()

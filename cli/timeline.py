@@ -88,15 +88,15 @@ def timeline(
 
     speaker, folder, video = voice(ctx), Path(out), Path(clips)
     config = _config(settings)
+    if model is None and not dry_run:
+        raise click.UsageError("give --model FOLDER, or --dry-run to see the segments alone.")
     for line in BEFORE_ANALYSIS:
         speaker.note(line)
-    if dry_run:
+    if dry_run or model is None:
         whole = _divided(speaker, video, config, None, media["limits"], jobs)
         told = timeline_json(whole)
         print_json(told) if as_json else _show(told)
         return
-    if model is None:
-        raise click.UsageError("give --model FOLDER, or --dry-run to see the segments alone.")
     quieten_transformers()
     system = loaded(model, loading, force=force)
     folder.mkdir(parents=True, exist_ok=True)

@@ -21,9 +21,9 @@ DRIVER = Path("/proc/driver/nvidia/version")
 class Running:
     """What every encoder is told of where and how it runs; ConfigError for a precision that is none.
 
-    `device` is `cpu`, `cuda`, `cuda:N`, `mps` or `auto`: CUDA where there is one. `precision` is part of a
-    feature's fingerprint. `compiled` goes through torch.compile, which takes minutes once and moves the last
-    bits.
+    `device` is `cpu`, `cuda`, `cuda:N`, `mps` (Apple) or `auto`: CUDA where there is one. `precision` is part
+    of a feature's fingerprint. `compiled` goes through torch.compile, which takes minutes once and moves the
+    last bits.
     """
 
     device: str = "auto"
@@ -51,7 +51,7 @@ def running_on(device: str = "auto", precision: str = "auto", *, compiled: bool 
     if device == "auto":
         device = "cuda" if DRIVER.exists() and _cards() else "cpu"
     elif device == "mps":
-        _refuse_no_apple()
+        refuse_no_apple()
     elif device != "cpu" and int(device.partition(":")[2] or 0) >= _cards():
         raise ConfigError(
             f"device {device} is not here: PyTorch sees {_cards() or 'no'} cards. Look at `nvidia-smi`, or "
@@ -68,7 +68,8 @@ def _cards() -> int:
     return torch.cuda.device_count()
 
 
-def _refuse_no_apple() -> None:
+def refuse_no_apple() -> None:
+    """ConfigError where this machine has no Apple GPU that PyTorch can use."""
     import torch
 
     if not torch.backends.mps.is_available():

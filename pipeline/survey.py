@@ -121,10 +121,9 @@ def _length(clip: Clip, first: Stretch, config: TimelineConfig) -> float:
     """Seconds of the whole file; ConfigError where it has none to speak of."""
     if not first.courses:
         reasons = dict.fromkeys(f"{reason} ({status})" for status, reason in first.problems.values())
-        raise ConfigError(
-            f"{clip.path}: {'; '.join(reasons)}. Name a video or a recording; "
-            "docs/media.md lists what is read."
-        )
+        said = "; ".join(reasons)
+        which = "" if said.startswith(clip.path.name) else f"{clip.path}: "
+        raise ConfigError(f"{which}{said}. Name a video or a recording; docs/media.md lists what is read.")
     ends = [float(times[-1]) for _, times in first.courses.values()]
     seconds = max(ends) + LEVEL.hop if first.file_seconds is None else first.file_seconds
     if seconds > config.most_seconds:

@@ -11,9 +11,12 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from emo.cli.device_option import refuse_absent
-from emo.cli.main import emo
-from emo.errors import ConfigError
+from emo.cli import device_option
+from emo.cli.device_option import refuse_absent, refuse_bits
+from emo.cli.main import emo, exit_code
+from emo.errors import ConfigError, MissingDependency
+from emo.extractors.running import Running, running_on
+from emo.pipeline.systems import load_system
 
 HERE = Path(__file__).parent
 SNAPSHOT = (HERE / "mistakes.txt").read_text()
@@ -78,6 +81,42 @@ def test_a_card_that_is_not_here_is_told_with_what_is(monkeypatch):
     with pytest.raises(ConfigError, match="sees none"):
         refuse_absent("cuda")
     refuse_absent("cpu", cards=4)
+
+
+def test_an_apple_gpu_is_taken_where_there_is_one_and_told_where_not(monkeypatch):
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    refuse_absent("mps")
+    assert running_on("mps") == Running("mps", "float32")
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    for asked in (refuse_absent, running_on):
+        with pytest.raises(ConfigError, match="needs an Apple GPU"):
+            asked("mps")
+
+
+def test_nothing_is_trained_on_an_apple_gpu():
+    code, said = failed("train-llm", "--base", "b", "--device", "mps")
+    assert code == 2
+    assert "none of cpu, cuda, cuda:N." in said
+
+
+def test_few_bits_need_their_library_and_a_card_and_a_llama(monkeypatch, tmp_path):
+    refuse_bits(16, "cpu")
+    monkeypatch.setattr(device_option, "find_spec", lambda _: None)
+    labelled = tmp_path / "m.csv"
+    labelled.write_text("clip_id,path,label,split\na,a.mp4,sad,test\n")
+    _, said = failed("evaluate", "--model", "m", "--manifest", str(labelled), "--bits", "4")
+    assert "pip install 'emo-toolkit[lowbit]'" in said
+    with pytest.raises(MissingDependency) as absent:
+        refuse_bits(8, "cuda")
+    assert exit_code(absent.value) == 8
+    monkeypatch.setattr(device_option, "find_spec", lambda name: name)
+    refuse_bits(4, "cuda:1")
+    for device in ("cpu", "mps"):
+        with pytest.raises(ConfigError, match="needs --device cuda"):
+            refuse_bits(4, device)
+    (tmp_path / "head.json").write_text("{}")
+    with pytest.raises(ConfigError, match="has no LLaMA that could be of 4 bits"):
+        load_system(tmp_path, bits=4)
 
 
 @pytest.mark.parametrize("verb", ["train-llm", "evaluate", "calibrate", "llm tiny-base"])

@@ -1,4 +1,4 @@
-"""emo predict reads media as emo extract does: which faces and whose, what a file may claim, its place."""
+"""emo predict reads media as emo extract does: whose faces, what a file may claim, where it may lie."""
 
 import json
 

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 from dataclasses import replace
+from importlib.util import find_spec
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch.testing import assert_close
 
 from emo.digests import sha256_file
-from emo.errors import CheckpointError, ConfigError, StaleCache
+from emo.errors import CheckpointError, ConfigError, MissingDependency, StaleCache
 from emo.heads.batches import Source
 from emo.heads.standardise import Standardiser
 from emo.labels import MER2023
@@ -30,6 +31,7 @@ from emo.llm.checkpoint import (
 from emo.llm.examples import ask, question
 from emo.llm.prompts import TEMPLATES
 from emo.llm.scoring import label_log_likelihoods
+from emo.pipeline.systems import load_system
 
 
 @pytest.fixture
@@ -175,6 +177,13 @@ def test_another_base_is_refused_unless_forced(saved, tmp_path):
     with pytest.raises(CheckpointError, match="digest"):
         load_checkpoint(folder, base=str(other))
     load_checkpoint(folder, base=str(other), force=True)
+
+
+@pytest.mark.skipif(find_spec("bitsandbytes") is not None, reason="bitsandbytes is here")
+@pytest.mark.parametrize("bits", [4, 8])
+def test_asked_for_in_few_bits_its_base_is_quantised(saved, bits):
+    with pytest.raises(MissingDependency, match=f"a base of {bits} bits needs bitsandbytes"):
+        load_system(saved[2], bits=bits)
 
 
 def test_folders_may_move_together(saved, texts, batch, tmp_path):
