@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace as with_changes
+from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -226,18 +228,29 @@ def _print_there(found: dict[str, Any], as_json: bool, rights: list[str]) -> Non
 @click.command()
 @click.option("--declare", metavar="NAME|FILE", help="Whose data it is: a data set that emo knows, or JSON.")
 @click.option("--replace", is_flag=True, help="This holds for all that is here; forget what was declared.")
+@click.option(
+    "--retain",
+    type=click.IntRange(min=0),
+    metavar="DAYS",
+    help="From today; what is here may be kept so long.",
+)
 @cache_option
 @json_option
-def rights(declare: str | None, replace: bool, cache_path: Path | None, as_json: bool) -> None:
+def rights(
+    declare: str | None, replace: bool, retain: int | None, cache_path: Path | None, as_json: bool
+) -> None:
     """Show, or declare, what data sets the features are of and what those allow.
+
+    What may be kept no longer is told by every extraction, and erased by `emo cache forget --expired`.
 
     \b
     Examples:
-      emo cache rights
+      emo cache rights --retain 365
       emo cache rights --declare mer2023 --replace
     """
     from emo.cache import open_cache
     from emo.corpora.declared import load_rights
+    from emo.rights import UNDECLARED
 
     cache = open_cache(cache_path or DEFAULT_CACHE)
     if declare is None and replace:
@@ -246,6 +259,10 @@ def rights(declare: str | None, replace: bool, cache_path: Path | None, as_json:
         record = load_rights(declare)
         cache = open_cache(cache_path or DEFAULT_CACHE, "a")
         cache.declare([record]) if replace else cache.unite([record])
+    if retain is not None:
+        cache = open_cache(cache_path or DEFAULT_CACHE, "a")
+        last = (date.today() + timedelta(days=retain)).isoformat()
+        cache.declare([with_changes(one, keep_until=last) for one in cache.data or (UNDECLARED,)])
     if as_json:
         print_json({"data": [record.to_json() for record in cache.data]})
     else:

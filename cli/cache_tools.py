@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,9 @@ yes_option = click.option("--yes", is_flag=True, help="Do it; without, only say 
 @click.option("--clip", "clips", multiple=True, metavar="ID", help="A clip to forget; repeatable.")
 @click.option("--speaker", "speakers", multiple=True, metavar="NAME", help="Every clip of this speaker.")
 @click.option("--dataset", is_flag=True, help="Every clip of the manifest.")
+@click.option(
+    "--expired", is_flag=True, help="Every clip that `emo cache rights --retain` let stay no longer."
+)
 @click.option("--manifest", type=click.Path(path_type=Path), help="Says who speaks in which clip.")
 @click.option(
     "--runs",
@@ -50,6 +54,7 @@ def forget(
     clips: tuple[str, ...],
     speakers: tuple[str, ...],
     dataset: bool,
+    expired: bool,
     manifest: Path | None,
     runs: Path,
     remote: str | None,
@@ -76,8 +81,12 @@ def forget(
     from emo.run_clips import runs_with
 
     wanted = [*clips, *_of_manifest(manifest, speakers, dataset)]
-    if not wanted:
-        raise click.UsageError("name what to forget: --clip, --speaker or --dataset with --manifest.")
+    if expired:
+        wanted += _expired(open_cache(cache_path or DEFAULT_CACHE), manifest)
+    elif not wanted:
+        raise click.UsageError(
+            "name what to forget: --clip, --expired, --speaker or --dataset with --manifest."
+        )
     if remote is not None:
         _forget_there(remote, wanted, yes=yes, take_over=take_over, squash=squash, as_json=as_json)
         return
@@ -145,6 +154,25 @@ def _of_manifest(manifest: Path | None, speakers: tuple[str, ...], dataset: bool
     return [clip.clip_id for clip in found if dataset or clip.speaker in speakers]
 
 
+def _expired(cache: FeatureCache, manifest: Path | None) -> list[str]:
+    """Clips whose data set may be kept no longer; ConfigError where nothing says which clips those are."""
+    from emo.corpora import clips_in
+    from emo.records import RETRACTED
+
+    over = {record.name for record in cache.data if record.expired(date.today())}
+    if not over:
+        return []
+    if len(over) == len(cache.data):
+        infos = (info for space in cache.spaces() for info in space.infos().values())
+        return list(dict.fromkeys(info.clip_id for info in infos if info.status != RETRACTED))
+    if manifest is None:
+        raise ConfigError(
+            f"{', '.join(sorted(over))} may be kept no longer, but the cache holds other data as well. "
+            "Name a --manifest whose column `dataset` says which clips are of it."
+        )
+    return [clip.clip_id for clip in clips_in(manifest)[0] if clip.dataset in over]
+
+
 def _what_next(any_known: bool, yes: bool) -> str:
     if not any_known:
         return "The cache knows none of these clips."
@@ -177,6 +205,9 @@ def gc(compact_too: bool, cache_path: Path | None, yes: bool, as_json: bool) -> 
         things = [{"what": one.what, "path": str(one.path), "rows": one.rows} for one in found]
         print_json({"done": yes, "garbage": things})
         return
+    for record in store.data:
+        if record.expired(date.today()):
+            click.echo(f"{record.sentence}: emo cache forget --expired")
     for one in found:
         click.echo(f"{one.what}: {one.path}" + (f" ({one.rows} rows)" if one.rows else ""))
     click.echo(f"{len(found)} things {'removed' if yes else 'to remove; add --yes to do it'}")

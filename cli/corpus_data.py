@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from emo.cli.study_options import json_option
 from emo.errors import ConfigError
 
 if TYPE_CHECKING:
+    from emo.corpora.datasets.reading import Row
     from emo.corpora.datasets.writing import Written
 
 EXIT_PARTIAL = 3
@@ -98,6 +100,13 @@ def _all_of(row: dict[str, object]) -> list[str]:
     "--rights", metavar="NAME|FILE", help="What the owner allows.  [default: what the catalogue says]"
 )
 @click.option("--keep-missing", is_flag=True, help="Keep rows whose media file is not there.")
+@click.option(
+    "--hash-speakers",
+    "key_file",
+    type=FOLDER,
+    metavar="KEYFILE",
+    help="Speakers under hashed names. Keep the file, made where there is none, away from the features.",
+)
 @json_option()
 @click.pass_context
 def read_command(
@@ -110,6 +119,7 @@ def read_command(
     encoding: str,
     rights: str | None,
     keep_missing: bool,
+    key_file: Path | None,
     as_json: bool,
 ) -> None:
     """Read the data set NAME in FOLDER into a manifest; exit 3 where media files are missing.
@@ -135,6 +145,8 @@ def read_command(
         rights=load_rights(rights) if rights else None,
         pass_over=odd.append,
     )
+    if key_file is not None:
+        rows = _hashed(rows, key_file)
     written = write_dataset(rows, out, allowed, keep_missing=keep_missing)
     speaker = voice(ctx)
     for row in written.missing[:MISSING_SHOWN]:
@@ -148,6 +160,19 @@ def read_command(
         click.echo("\n".join(_told(name, written, keep_missing)))
     if written.missing and not keep_missing:
         sys.exit(EXIT_PARTIAL)
+
+
+def _hashed(rows: Sequence[Row], key_file: Path) -> list[Row]:
+    from emo.corpora.pseudonyms import load_key, pseudonym
+
+    key = load_key(key_file)
+    clips = [
+        replace(row.clip, speaker=pseudonym(key, row.clip.dataset or "", row.clip.speaker))
+        if row.clip.speaker
+        else row.clip
+        for row in rows
+    ]
+    return [replace(row, clip=clip) for row, clip in zip(rows, clips, strict=True)]
 
 
 def _pairs(option: str, given: Sequence[str]) -> dict[str, str]:

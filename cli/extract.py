@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -56,6 +57,7 @@ def extract(
     emo extract clips/ --encoder mae@paper --faces alignment=openface --aligned-faces openface_face/
     emo extract manifest.jsonl --shard 3/16 --device cuda
     """
+    from emo.cache import open_cache
     from emo.corpora.declared import load_rights
     from emo.pipeline.extract import extract as run
     from emo.pipeline.parts import Shard
@@ -81,6 +83,9 @@ def extract(
         )
     for note in result.notes[shown.notes :]:
         speaker.note(note)
+    for record in open_cache(ctx.params["cache"]).data:
+        if record.expired(date.today()):
+            speaker.note(f"{record.sentence}: emo cache forget --expired")
     if as_json:
         print_json(result.to_json())
     else:

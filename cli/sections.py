@@ -11,7 +11,7 @@ _NAMES = {
     "What is read": """
         --cache --manifest --merr --list --truth --truth-column --column --encoding --labels
         --labels-from --split --soft-labels --text --pool --accept --aligned-faces --faces
-        --media-limit --strict-root --rights --allow-leak --clip --speaker --dataset --runs
+        --media-limit --strict-root --rights --allow-leak --clip --speaker --dataset --expired --runs
         --remote --review --group --group-file --cluster --against --synonyms --wheel-data
         --fetch-wheel --recipe --task --shard
     """,

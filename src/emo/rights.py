@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from datetime import date
 from typing import cast
 
 from emo.canonical import Json
@@ -27,10 +28,17 @@ class DataRights:
     may_share_features: bool | None = None
     may_send_to_cloud: bool | None = None
     citation: str = ""
+    keep_until: str = ""
+    """The last day, as 2027-01-31, on which features may be kept; empty where nobody set one."""
 
     def to_json(self) -> dict[str, Json]:
-        """Plain JSON; `from_json` is its inverse."""
-        return cast(dict[str, Json], asdict(self))
+        """Plain JSON; `from_json` is its inverse. `keep_until` is there where it is set."""
+        told = cast(dict[str, Json], asdict(self))
+        return told if self.keep_until else {key: told[key] for key in told if key != "keep_until"}
+
+    def expired(self, today: date) -> bool:
+        """Whether the day until which features may be kept is over."""
+        return bool(self.keep_until) and date.fromisoformat(self.keep_until) < today
 
     @classmethod
     def from_json(cls, data: object) -> DataRights:
@@ -45,6 +53,8 @@ class DataRights:
         for key, kind in known.items():
             if key in data and not isinstance(data[key], kind):
                 mistakes.append(f"rights: {key} is {data[key]!r}, which is not of its type")
+        if isinstance(until := data.get("keep_until", ""), str) and until and not _is_day(until):
+            mistakes.append(f"rights: keep_until is {until!r}, which is no day such as 2027-01-31")
         if not data.get("name"):
             mistakes.append("rights: name is missing")
         if mistakes:
@@ -59,7 +69,15 @@ class DataRights:
         if told is not None:
             shared = f"features may {'be shared' if told else 'not be shared'}"
         eula = f", {self.eula_url}" if self.eula_url else ""
-        return f"{self.name}: licence {self.licence}{eula}; {shared}"
+        until = f"; to be forgotten after {self.keep_until}" if self.keep_until else ""
+        return f"{self.name}: licence {self.licence}{eula}; {shared}{until}"
+
+
+def _is_day(text: str) -> bool:
+    try:
+        return date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False
 
 
 UNDECLARED = DataRights(name="undeclared")
