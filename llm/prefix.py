@@ -40,7 +40,7 @@ class KeptPrefix:
         ).past_key_values
 
     def stream(self, prompt: Prompt, decoding: Decoding) -> Iterator[str]:
-        """The answer to `prompt` in pieces: those of `emo.llm.generation.stream`, without the head read again.
+        """The answer to `prompt` in pieces: as `emo.llm.generation.stream`, but the head is not read again.
 
         ConfigError where the prompt does not begin with the head, or ends with it.
         """

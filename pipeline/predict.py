@@ -91,7 +91,7 @@ def prepare(
 
     Features whose recipe is not known, as of converted weights, are taken from the cache as they are.
     """
-    for (preset, settings), names in _recipes(system.sources).items():
+    for (preset, settings), names in recipes_of(system.sources).items():
         extract(
             clips,
             names,
@@ -164,7 +164,7 @@ def clips_named(
     return found
 
 
-def _recipes(sources: Mapping[str, Source]) -> dict[tuple[str, tuple[tuple[str, str], ...]], list[str]]:
+def recipes_of(sources: Mapping[str, Source]) -> dict[tuple[str, tuple[tuple[str, str], ...]], list[str]]:
     """Names of encoders by their preset and by what differs from its usual faces: each is one extraction."""
     grouped: dict[tuple[str, tuple[tuple[str, str], ...]], list[str]] = {}
     for name, source in sources.items():

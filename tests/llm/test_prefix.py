@@ -1,4 +1,4 @@
-"""Questions about one clip share what stands before them, read once, and are answered as if it were not so."""
+"""Questions about one clip share what stands before them, read once, and are answered as if it were not."""
 
 import pytest
 
