@@ -162,7 +162,7 @@ def server_of(app: Asgi, head_seconds: float) -> Server:
                     signal.signal(one, handler)
 
     config = uvicorn.Config(
-        app,  # type: ignore[arg-type]
+        app,
         http=Impatient,
         ws="none",
         loop="asyncio",

@@ -42,6 +42,7 @@ VERBS: dict[str, tuple[str, str]] = {
         "Label clips that have no label, where a head and a LLaMA stage agree.",
     ),
     "predict": ("emo.cli.predict:predict", "Answer for clips: a label and its reasons."),
+    "app": ("emo.cli.app:app", "Open a page: clips in, labels, reasons and a timeline out."),
     "calibrate": ("emo.cli.calibrate:calibrate", "Fit a model's probabilities on validation clips."),
     "evaluate": ("emo.cli.evaluate:evaluate", "Score a trained model on a manifest."),
     "ablate": ("emo.cli.ablate:ablate", "Train a system without some of what it has, and compare."),
