@@ -31,10 +31,12 @@ def browse_tab(browser: Browser, clips: Sequence[Clip]) -> None:
                     headers=browser.columns,
                     datatype="str",
                     interactive=False,
-                    max_height=420,
+                    max_height=340,
                     show_search="filter",
                     elem_id="emo-clips",
                 )
+                colour = gr.Radio(["label", "speaker", "split"], value="label", label="Coloured by")
+                plane = gr.Plot(show_label=False, elem_id="emo-map")
             with gr.Column(scale=5):
                 space = gr.Dropdown(
                     spaces, value=next(iter(spaces), None), label="Space", elem_id="emo-space"
@@ -47,8 +49,6 @@ def browse_tab(browser: Browser, clips: Sequence[Clip]) -> None:
                     interactive=False,
                     elem_id="emo-near",
                 )
-        colour = gr.Radio(["label", "speaker", "split"], value="label", label="Coloured by")
-        plane = gr.Plot(show_label=False, elem_id="emo-map")
 
     def look(title: str, clip_id: str) -> tuple[str, list[list[str]]]:
         if not clip_id:

@@ -22,6 +22,9 @@ const send = async (file) => {
     say(file.name + ', ' + told.seconds.toFixed(1) + ' s: ready to answer for.');
   }, 50);
 };
+watch('value', () => {
+  if (!props.value && !part('.emo-preview').hidden) say('Choose a clip again for another answer.');
+});
 element.addEventListener('change', (event) => {
   if (event.target.classList.contains('emo-file')) send(event.target.files[0]);
 });

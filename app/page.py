@@ -124,7 +124,8 @@ def _add_routes(app: FastAPI, session: Session, clips: Sequence[Clip]) -> None:
             refusal = refusal_of(error)
             return JSONResponse(refusal.to_json(), refusal.status)
         assert upload.probed is not None
-        return JSONResponse({"clip": upload.token, "seconds": round(upload.probed.seconds, 3)})
+        token = session.uploads.keep(upload)
+        return JSONResponse({"clip": token, "seconds": round(upload.probed.seconds, 3)})
 
     async def media(number: int) -> Any:
         kind = MEDIA_TYPES.get(clips[number].path.suffix.lower()) if number < len(clips) else None
@@ -210,29 +211,34 @@ def _clip_tab(session: Session, clips: Sequence[Clip]) -> None:
     outputs = [drop, status, *labels.values(), note, reasons, plot, shots, talk]
 
     def answer(token: str, clip_id: str | None, said: str) -> Iterator[dict[Any, Any]]:
-        empty = dict.fromkeys((*labels.values(), plot))
-        yield {**empty, status: "<p>Looking at the clip.</p>", note: "", reasons: "", shots: "", talk: ""}
+        shown: dict[Any, Any] = dict.fromkeys((*labels.values(), plot))
+        shown |= {status: "<p>Looking at the clip.</p>", note: "", reasons: "", shots: "", talk: ""}
+        yield shown
         answered: list[Answered] = []
-        text = ""
+        shown[status] = ""
         try:
             for event in _events(session, token, names.get(clip_id or ""), said):
+                new: dict[Any, Any]
                 if isinstance(event, Waiting):
-                    yield {status: f"<p>{event.ahead} before this one.</p>"}
+                    new = {status: f"<p>{event.ahead} before this one.</p>"}
                 elif isinstance(event, Timeline):
-                    yield {plot: timeline_figure(event), shots: stills(event), status: "<p>Answering.</p>"}
+                    new = {plot: timeline_figure(event), shots: stills(event), status: "<p>Answering.</p>"}
                 elif isinstance(event, Answered):
                     answered.append(event)
-                    shares = dict(event.answer.probabilities)
-                    yield {labels[event.model]: shares, note: missing_note(answered)}
+                    new = {
+                        labels[event.model]: dict(event.answer.probabilities),
+                        note: missing_note(answered),
+                    }
                 elif isinstance(event, Piece):
-                    text += event.text
-                    yield {reasons: text}
+                    new = {reasons: shown[reasons] + event.text}
                 else:
-                    yield {talk: event.token}
+                    new = {talk: event.token}
+                shown |= new
+                yield new
         except Exception as error:  # the edge of the page: every error becomes words
-            yield {drop: "", status: alert(refusal_of(error).sentence())}
+            yield shown | {drop: "", status: alert(refusal_of(error).sentence())}
         else:
-            yield {drop: "", status: ""}
+            yield shown | {drop: "", status: ""}
 
     picked.input(lambda: "", outputs=drop, api_visibility="private")
     go.click(answer, [drop, picked, words], outputs, api_name="answer", show_progress="minimal")

@@ -92,6 +92,7 @@ def listening(address: Address) -> socket.socket:
     except OSError as error:
         listener.close()
         raise ConfigError(f"{address.url} cannot be used: {error.strerror}. Give another --port.") from error
+    listener.listen(MOST_CONNECTIONS)
     return listener
 
 

@@ -22,14 +22,15 @@ FILE = "clip"  # the sender's name for it is never used
 
 
 class Upload:
-    """A file on its way in. `write` its bytes, then `finish`; `discard` at any time."""
+    """A file on its way in. `write` its bytes, then `finish`; `discard` at any time. `waits` says that nobody
+    works on it or sends it: it may be taken, and may have to go where others come."""
 
     def __init__(self, folder: PrivateFolder, limits: AppLimits, now: float) -> None:
         self.place = folder.place()
         self.token = secrets.token_urlsafe(16)
         self.came = now
         self.probed: Probed | None = None
-        self.in_use = False
+        self.waits = False
         self._folder, self._limits = folder, limits
         self._path = self.place / FILE
         self._stream = self._path.open("wb")
@@ -84,10 +85,10 @@ class Uploads:
         self._lock = threading.Lock()
 
     def begin(self) -> Upload:
-        """A new upload. Refused where all that may be held are being worked on."""
+        """A new upload, in its sender's hands. Refused where all that may be held are sent or worked on."""
         with self._lock:
             if len(self._held) >= self._most:
-                idle = [one for one in self._held.values() if not one.in_use]
+                idle = [one for one in self._held.values() if one.waits]
                 if not idle:
                     raise Refused(429, "busy", "Too many clips wait here already. Try again in a minute.")
                 self._drop(min(idle, key=lambda one: one.came))
@@ -95,13 +96,19 @@ class Uploads:
             self._held[upload.token] = upload
             return upload
 
+    def keep(self, upload: Upload) -> str:
+        """Let an upload wait until somebody takes it by the token."""
+        with self._lock:
+            upload.waits = True
+        return upload.token
+
     def take(self, token: str) -> Upload:
         """The upload of that token, which is its holder's from now on. Refused where there is none."""
         with self._lock:
             upload = self._held.get(token)
-            if upload is None or upload.in_use or upload.probed is None:
+            if upload is None or not upload.waits:
                 raise Refused(404, "no_clip", "This clip is not here any more. Upload it again.")
-            upload.in_use = True
+            upload.waits = False
             return upload
 
     def drop(self, upload: Upload) -> None:
@@ -113,7 +120,7 @@ class Uploads:
         """Remove what came too long ago."""
         with self._lock:
             for upload in [*self._held.values()]:
-                if not upload.in_use and self._clock() - upload.came > self._limits.keep_seconds:
+                if upload.waits and self._clock() - upload.came > self._limits.keep_seconds:
                     self._drop(upload)
 
     def _drop(self, upload: Upload) -> None:
