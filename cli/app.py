@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import click
@@ -56,6 +57,7 @@ def app(
 
     address = Address(host=host, port=port, credentials=credentials_of(auth))
     quieten_transformers()
+    warnings.filterwarnings("ignore", module="gradio")
     read = open_cache(cache) if cache else None
     clips = clips_in(Path(manifest))[0] if manifest else []
     systems = {Path(model).name: load_system(Path(model), base=base) for model in models}

@@ -3,6 +3,7 @@
 Every limit is answered by a 4xx; nothing but a limit ends a server's patience.
 """
 
+import asyncio
 import base64
 import http.client
 import json
@@ -17,6 +18,7 @@ import pytest
 from emo.app.api import api_of
 from emo.app.guard import Credentials, Guard
 from emo.app.page import page_of
+from emo.app.refusals import Refused
 from emo.app.serving import Address, credentials_of
 from emo.app.session import Session
 from emo.errors import ConfigError
@@ -192,7 +194,7 @@ def asked(place, method, path, headers, body, timeout=20):
         "Connection": "close",
         **headers,
     }
-    head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
+    head = "".join(f"{name}: {value}\r\n" for name, value in lines.items() if value is not None)
     with socket.create_connection(place, timeout=timeout) as connection:
         connection.sendall(f"{method} {path} HTTP/1.1\r\n{head}\r\n".encode("latin-1"))
         with suppress(OSError):  # refused by its head alone
@@ -352,6 +354,53 @@ def test_an_error_behind_the_guard_is_an_id(served, small):
     with served(Guard(broken, [Route(path="/")], small), small) as place:
         status, _, told = asked(place, "GET", "/", {}, b"")
     assert status == 500 and b"secret" not in told and json.loads(told)["error"]["id"]
+
+
+def test_only_names_of_this_machine_and_its_own_pages_are_answered(served, small):
+    from emo.app.guard import Route
+
+    async def answers(scope, receive, send):
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def app(scope, receive, send):
+        if scope["type"] == "lifespan":
+            await receive()
+            await send({"type": "lifespan.startup.complete"})
+            return
+        while (event := await receive()).get("more_body"):
+            assert event["type"] == "http.request"
+        await answers(scope, receive, send)
+
+    with served(Guard(app, [Route(path="/", methods=("GET", "POST"), clip=True)], small), small) as place:
+        port = place[1]
+
+        def status(method="GET", body=b"", **headers):
+            named = {name.replace("_", "-"): value for name, value in headers.items()}
+            return asked(place, method, "/", named, body)[0]
+
+        for host in (f"127.0.0.1:{port}", f"localhost:{port}", f"[::1]:{port}", "localhost"):
+            assert status(Host=host) == 204
+        for host in ("evil.example", f"evil.example:{port}", "127.0.0.1.evil.example", "[::2]", ""):
+            assert status(Host=host) == 421
+        assert status(Origin=f"http://127.0.0.1:{port}") == 204
+        for origin in ("http://evil.example", "null", f"http://localhost:{port}", "http://127.0.0.1:1"):
+            assert status(Origin=origin) == 403
+        assert status("POST", bytes(small.most_bytes)) == 204
+        assert status("POST", bytes(small.most_bytes + 1)) == 413
+        chunk = f"{small.most_bytes + 1:x}\r\n".encode() + bytes(small.most_bytes + 1) + b"\r\n0\r\n\r\n"
+        assert status("POST", chunk, Transfer_Encoding="chunked", Content_Length=None) == 413
+
+
+def test_gradio_is_told_of_no_file_whatever_the_request_says(models, small):
+    from gradio import processing_utils
+
+    session = Session(models, small)
+    page_of(session, Address())
+    for data in (FILE_DATA, [FILE_DATA], {"files": [{"url": "http://127.0.0.1/"}]}):
+        with pytest.raises(Refused, match="Files are not taken here"):
+            asyncio.run(processing_utils.async_move_files_to_cache(data, None))
+    session.close()
 
 
 @pytest.mark.soak
