@@ -4,7 +4,7 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-ROOMS := cache cli corpora evaluation extractors heads llm merr pipeline
+ROOMS := app cache cli corpora evaluation extractors heads llm merr pipeline
 
 .PHONY: demo test lint types check bench soak lock reference view tiny-encoders wheel clean
 
@@ -33,7 +33,7 @@ tiny-encoders: $(STAMP)  ## train the shipped tiny preset again, about an hour o
 	$(BIN)/python -m emo.pipeline.tiny_encoders --out extractors/tiny
 
 lock:  ## compile constraints.in to constraints.txt (needs uv)
-	uv pip compile --python-version 3.11 --extra dev --extra app --extra asr --extra bench --extra dask --extra exchange --extra lowbit --extra opensmile --extra remote --extra services --extra tracking --extra viz --no-emit-index-url --no-annotate --no-header \
+	uv pip compile --python-version 3.11 --extra dev --extra app --extra asr --extra bench --extra dask --extra exchange --extra lowbit --extra opensmile --extra remote --extra serve --extra services --extra tracking --extra viz --no-emit-index-url --no-annotate --no-header \
 		--strip-extras pyproject.toml -c constraints.in -o constraints.txt
 
 reference: $(STAMP)  ## docs/cli.md, docs/api.md and the table of docs/encoders.md, from the program itself

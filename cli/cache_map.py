@@ -8,13 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from emo.cli.cache_options import DEFAULT_CACHE, cache_option, json_option, print_json
-from emo.errors import ConfigError
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from emo.cache import Space
     from emo.evaluation.projection import Method
 
 
@@ -55,14 +50,13 @@ def feature_map(
     from emo.evaluation.figures import save_figure
     from emo.evaluation.maps import groups_of, map_figure, map_page
     from emo.evaluation.projection import on_a_plane
+    from emo.pipeline.clip_rows import clip_rows
 
     space = open_cache(cache_path or DEFAULT_CACHE).space(encoder)
     clips = clips_in(manifest)[0] if manifest else []
     wanted = {clip.clip_id: getattr(clip, colour) for clip in clips} if manifest else dict.fromkeys(space)
     ids = [clip_id for clip_id in sorted(wanted) if clip_id in space]
-    if array not in space.spec.arrays:
-        raise ConfigError(f"{space.name} has {', '.join(space.spec.arrays)}, not {array!r}.")
-    plane = on_a_plane(_rows(space, ids, array), method, seed=seed)
+    plane = on_a_plane(clip_rows(space, ids, array), method, seed=seed)
     groups = groups_of([wanted[clip_id] for clip_id in ids])
     title = f"{space.spec.encoder} ({space.spec.preset or 'no preset'}), {len(ids)} clips by {colour}"
     note = f"{space.name}, {array}, {method}; {len(wanted) - len(ids)} clips without the feature left out."
@@ -76,13 +70,3 @@ def feature_map(
         print_json({"png": str(png), "html": str(page), "clips": len(ids), "explained": explained})
         return
     click.echo(f"{png} and {page}: {title}. {note}")
-
-
-def _rows(space: Space, ids: list[str], array: str) -> NDArray[np.float64]:
-    """One row a clip (N, D): the array, averaged over frames or tokens."""
-    import numpy as np
-
-    values = [np.asarray(each, np.float64) for each in space.read_many(ids, array)]
-    if not values:
-        return np.zeros((0, 1))
-    return np.stack([each if each.ndim == 1 else each.mean(axis=0) for each in values])

@@ -44,6 +44,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "predict": ("emo.cli.predict:predict", "Answer for clips: a label and its reasons."),
     "people": ("emo.cli.people:people", "Show who is seen in clips, to pick whom they are about."),
     "timeline": ("emo.cli.timeline:timeline", "Divide a long video and answer for each segment."),
+    "app": ("emo.cli.app:app", "Open a page: clips in, labels, reasons and a timeline out."),
     "calibrate": ("emo.cli.calibrate:calibrate", "Fit a model's probabilities on validation clips."),
     "evaluate": ("emo.cli.evaluate:evaluate", "Score a trained model on a manifest."),
     "ablate": ("emo.cli.ablate:ablate", "Train a system without some of what it has, and compare."),

@@ -16,6 +16,7 @@ from emo.cli.console import SCHEMA_VERSION, Steps, quieten_transformers, voice
 from emo.cli.extract_options import media_options
 from emo.cli.model_options import loaded, model_options, note_unknown
 from emo.cli.sections import Sectioned
+from emo.cli.serve_options import serve_options
 from emo.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ NEARLY = 0.85  # likeness from which on a name is taken for a mistyped one
 
 
 @click.command(cls=Sectioned)
-@click.argument("clips", nargs=-1, required=True, type=click.Path())
+@click.argument("clips", nargs=-1, type=click.Path())
 @model_options
 @media_options
 @accept_option()
@@ -52,6 +53,7 @@ NEARLY = 0.85  # likeness from which on a name is taken for a mistyped one
 @click.option("--out", type=click.Path(dir_okay=False), help="Write the objects to a file, and go on there.")
 @click.option("--embeddings", type=click.Path(), metavar="CACHE", help="Store embeddings of the clips too.")
 @click.pass_context
+@serve_options
 def predict(
     ctx: click.Context,
     /,
@@ -80,6 +82,7 @@ def predict(
     emo predict clip.mp4 --model runs/llm --stream
     emo predict clips/ --model runs/head --out answers.jsonl --abstain-below 0.5
     emo predict clips/ --model runs/llm --temperature 0.2 --top-p 0.9 --repetition-penalty 1.05
+    emo predict --serve --model runs/llm
     """
     from emo.config.decoding import Decoding
     from emo.pipeline.answer_file import AnswerFile

@@ -56,7 +56,12 @@ def _read(path: Path, cut: Span, frame_rate: float) -> list[tuple[float, float]]
 
 
 def change_peak(faces: NDArray[np.uint8]) -> int:
-    """Index of the face (F, side, side, 3) that differs most from the clip's median face.
+    """Index of the face (F, side, side, 3) that differs most from the clip's median face."""
+    return int(face_change(faces).argmax())
+
+
+def face_change(faces: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """How far each face (F, side, side, 3) is from the clip's median face, (F,): the mean over grey values.
 
     Each face is compared where it fits best within JITTER pixels, so that an unsteady box is no change.
     """
@@ -68,7 +73,7 @@ def change_peak(faces: NDArray[np.uint8]) -> int:
         np.abs(grey[:, down : down + height, right : right + width] - usual).mean(axis=(1, 2))
         for down, right in offsets
     ]
-    return int(np.min(change, axis=0).argmax())
+    return np.asarray(np.min(change, axis=0), dtype=np.float32)
 
 
 def _strengths(rows: Sequence[dict[str, str]], cut: Span, frame_rate: float) -> list[tuple[float, float]]:

@@ -8,8 +8,8 @@ Axes: B batch, S tokens, V vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple, cast
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -32,6 +32,15 @@ class Step(NamedTuple):
     log_probabilities: Tensor
 
 
+class Read(NamedTuple):
+    """What a model has read: its last `output`, with the keys and values of every token, the attention `mask`
+    (B, S) int64, and the `position` (B,) int64 of the token that comes next."""
+
+    output: Any
+    mask: Tensor
+    position: Tensor
+
+
 @torch.inference_mode()
 def token_steps(
     model: EmotionLlama, prompts: Sequence[Prompt], features: FeatureBatch, decoding: Decoding
@@ -39,16 +48,28 @@ def token_steps(
     """The next token of each row, step by step until every row has ended. Prompts are padded on the left."""
     spliced = model.embed(prompts, features, pad="left")
     body = cast(nn.Module, model.causal.base_model)
-    choose = _Choice(decoding, features.clip_ids)
-    mask, position = spliced.attention_mask, spliced.lengths
-    ended = torch.zeros(len(prompts), dtype=torch.bool, device=mask.device)
-    said = torch.zeros(len(prompts), 0, dtype=torch.long, device=mask.device)
     output = body(
         inputs_embeds=spliced.inputs_embeds,
-        attention_mask=mask,
+        attention_mask=spliced.attention_mask,
         position_ids=spliced.position_ids,
         use_cache=True,
     )
+    read = Read(output, spliced.attention_mask, spliced.lengths)
+    yield from steps_after(model, read, decoding, features.clip_ids)
+
+
+@torch.inference_mode()
+def steps_after(
+    model: EmotionLlama, read: Read, decoding: Decoding, clip_ids: Sequence[str]
+) -> Iterator[Step]:
+    """The next token of each row after what the model has read, as `token_steps`. The memory that came with
+    `read` grows by what is said."""
+    body = cast(nn.Module, model.causal.base_model)
+    choose = _Choice(decoding, clip_ids)
+    output, mask, position = read
+    rows = len(clip_ids)
+    ended = torch.zeros(rows, dtype=torch.bool, device=mask.device)
+    said = torch.zeros(rows, 0, dtype=torch.long, device=mask.device)
     for step in range(decoding.max_new_tokens):
         logits = model.logits(output.last_hidden_state[:, -1])
         tokens = torch.where(ended, model.codec.eos, choose(logits, said))
@@ -57,7 +78,7 @@ def token_steps(
         if step + 1 == decoding.max_new_tokens or bool(ended.all()):
             return
         said = torch.cat([said, tokens[:, None]], dim=1)
-        mask = torch.cat([mask, mask.new_ones(len(prompts), 1)], dim=1)
+        mask = torch.cat([mask, mask.new_ones(rows, 1)], dim=1)
         output = body(
             input_ids=tokens[:, None],
             attention_mask=mask,
@@ -76,13 +97,15 @@ def generate(
 
 
 def stream(model: EmotionLlama, prompt: Prompt, features: FeatureBatch, decoding: Decoding) -> Iterator[str]:
-    """The answer of one prompt in pieces, as its tokens come; joined they are the text of `generate`.
+    """The answer of one prompt in pieces, as its tokens come; joined they are the text of `generate`."""
+    yield from pieces(model, token_steps(model, [prompt], features, decoding))
 
-    A character of several tokens is held back until it is whole.
-    """
+
+def pieces(model: EmotionLlama, steps: Iterable[Step]) -> Iterator[str]:
+    """The text of one row in pieces. A character of several tokens is held back until it is whole."""
     ids: list[int] = []
     shown = text = ""
-    for step in token_steps(model, [prompt], features, decoding):
+    for step in steps:
         ids.append(int(step.tokens))
         text = model.codec.text(ids)
         if len(text) > len(shown) and text.startswith(shown) and not text.endswith(BROKEN):

@@ -103,7 +103,7 @@ def prepare(
     Features whose recipe is not known, as of converted weights, are taken from the cache as they are.
     """
     clips = with_person(clips, person, named=True, limits=limits, jobs=jobs, on_progress=on_people)
-    for (preset, settings), names in _recipes(system.sources).items():
+    for (preset, settings), names in recipes_of(system.sources).items():
         extract(
             clips,
             names,
@@ -176,7 +176,7 @@ def clips_named(
     return found
 
 
-def _recipes(sources: Mapping[str, Source]) -> dict[tuple[str, tuple[tuple[str, str], ...]], list[str]]:
+def recipes_of(sources: Mapping[str, Source]) -> dict[tuple[str, tuple[tuple[str, str], ...]], list[str]]:
     """Names of encoders by their preset and by what differs from its usual faces: each is one extraction."""
     grouped: dict[tuple[str, tuple[tuple[str, str], ...]], list[str]] = {}
     for name, source in sources.items():

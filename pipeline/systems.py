@@ -35,7 +35,8 @@ from emo.llm.examples import ClipTexts, ask, question
 from emo.llm.features import slot_arrays
 from emo.llm.generation import generate, stream
 from emo.llm.model import EmotionLlama
-from emo.llm.prompts import Prompt, template_named
+from emo.llm.prefix import KeptPrefix
+from emo.llm.prompts import Prompt, task_named, template_named
 from emo.llm.scoring import label_log_likelihoods
 from emo.llm.training.record import RECORD, RunRecord
 from emo.llm.training.split import has_features
@@ -183,6 +184,20 @@ class LlamaSystem:
     def reason_pieces(self, clip: Clip, batch: FeatureBatch, answer: Answer) -> Iterator[str]:
         """The reason for `answer`, in pieces as they are generated; `batch` is of this clip alone."""
         yield from stream(self.model, self._why(clip, answer), batch, self._decoding)
+
+    def prefix(self, batch: FeatureBatch) -> KeptPrefix:
+        """What every question about a clip begins with, read once; `batch` is of this clip alone."""
+        return KeptPrefix(self.model, self.template.head, batch)
+
+    def reason_after(self, prefix: KeptPrefix, clip: Clip, answer: Answer) -> Iterator[str]:
+        """As `reason_pieces`, from the clip's prefix."""
+        yield from prefix.stream(self._why(clip, answer), self._decoding)
+
+    def answer_after(self, prefix: KeptPrefix, clip: Clip, asked: str) -> Iterator[str]:
+        """The answer, in pieces, to a question in a user's words, asked as the reasoning question is."""
+        text = self.texts(clip).text
+        prompt = self.template.prompt(text=text, tag=task_named("reason").tag, instruction=asked)
+        yield from prefix.stream(prompt, self._decoding)
 
     def questions(self, clips: Sequence[Clip], task: str = "emotion") -> list[Prompt]:
         """The prompts that ask for the label of each clip, or another `task` that states no label."""

@@ -15,7 +15,8 @@ from emo.cli.reference import commands_page, with_table
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 ROOMS = (
-    "benchmarks", "cache", "cli", "corpora", "evaluation", "extractors", "heads", "llm", "merr", "pipeline",
+    "app", "benchmarks", "cache", "cli", "corpora", "evaluation", "extractors", "heads", "llm", "merr",
+    "pipeline",
 )  # fmt: skip
 WRITTEN = [path for path in PAGES if path.name not in ("cli.md", "api.md")]  # by hand
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)|!\[[^\]]*\]\(([^)\s]+)\)")

@@ -20,7 +20,8 @@ ALLOWED = {
     "llm": {"llm", "cache", "heads", "evaluation"},
     "merr": {"merr", "corpora", "cache", "extractors", "heads", "evaluation"},
     "pipeline": {"pipeline", "cache", "extractors", "corpora", "evaluation", "heads", "llm", "merr"},
-    "cli": {"cli", "pipeline", "cache", "extractors", "corpora", "evaluation", "heads", "llm", "merr"},
+    "app": {"app", "pipeline", "cache", "extractors", "corpora", "evaluation", "heads", "llm", "merr"},
+    "cli": {"cli", "app", "pipeline", "cache", "extractors", "corpora", "evaluation", "heads", "llm", "merr"},
 }
 MEDIA_ONLY = {"emo.extractors.reading", "emo.extractors.action_units", "emo.extractors.container"}
 TORCH_FREE = ("cache", "corpora", "evaluation", "src/emo")
