@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 ROOMS := app cache cli corpora evaluation extractors heads llm merr pipeline
 
-.PHONY: demo test lint types check bench soak lock reference view tiny-encoders wheel clean
+.PHONY: demo test lint types check bench soak lock reference notices view tiny-encoders wheel clean
 
 demo: $(STAMP)  ## render clips, extract four features, train heads and the LLaMA stage, write demo/report.html
 	$(BIN)/emo demo --out demo
@@ -38,6 +38,9 @@ lock:  ## compile constraints.in to constraints.txt (needs uv)
 
 reference: $(STAMP)  ## docs/cli.md, docs/api.md and the table of docs/encoders.md, from the program itself
 	$(BIN)/python -m emo.cli.reference
+
+notices: $(STAMP)  ## THIRD_PARTY_NOTICES.md, from the metadata of what is installed
+	$(BIN)/python -m emo.cli.notices
 
 view:  ## the installed shape of the package as links, for mypy and pyright
 	rm -rf build/view && mkdir -p build/view/emo

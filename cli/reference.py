@@ -35,7 +35,7 @@ def commands_page() -> str:
 
 def encoders_table() -> str:
     """Encoders and their presets but `tiny`: where the weights come from, and under which licence."""
-    rows = ["| encoder | preset | weights | licence | source |", "|---|---|---|---|---|"]
+    rows = ["| encoder and preset | weights | licence | source |", "|---|---|---|---|"]
     for name in ENCODERS:
         presets = {preset: one for preset, one in presets_of(encoder_class(name)).items() if preset != "tiny"}
         rows += [f"| `{name}@{preset}` | {_row(chosen.source)} |" for preset, chosen in presets.items()]

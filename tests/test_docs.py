@@ -3,6 +3,7 @@
 import ast
 import re
 import shlex
+import tomllib
 from pathlib import Path
 
 import click
@@ -132,6 +133,23 @@ def test_pages_from_the_program_are_what_the_program_says():
     assert (ROOT / "docs" / "cli.md").read_text() == commands_page(), "run: make reference"
     assert (ROOT / "docs" / "api.md").read_text() == api_page(), "run: make reference"
     assert encoders == with_table(encoders), "run: make reference"
+
+
+def test_every_package_that_emo_needs_is_in_the_notices():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    lines = (ROOT / "THIRD_PARTY_NOTICES.md").read_text().splitlines()
+    named = {line.split(" | ")[0].removeprefix("| ") for line in lines if line.startswith("| ")}
+    needed = {re.split(r"[<>=]", line)[0] for line in project["dependencies"]}
+    assert needed <= named, "run: make notices"
+
+
+def test_the_site_is_built_without_a_warning(tmp_path):
+    pytest.importorskip("mkdocs", reason="mkdocs is not installed")
+    from mkdocs.commands.build import build
+    from mkdocs.config import load_config
+
+    build(load_config(str(ROOT / "mkdocs.yml"), site_dir=str(tmp_path / "site"), strict=True))
+    assert (tmp_path / "site" / "start" / "index.html").is_file()
 
 
 def test_the_site_has_every_page_and_no_other():
