@@ -110,8 +110,8 @@ def main() -> None:
     """Measure both lengths and print the ratios."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--json", action="store_true")
-    options.add_argument("--divide", type=int, default=60, help="N of `divide`, in minutes")
-    options.add_argument("--answer", type=int, default=20, help="N of `answer`, in minutes")
+    options.add_argument("--divide", type=int, default=20, help="N of `divide`, in minutes")
+    options.add_argument("--answer", type=int, default=5, help="N of `answer`, in minutes")
     asked = options.parse_args()
     adopt_orphans()
     rows = []

@@ -148,7 +148,7 @@ def test_a_second_run_reads_and_answers_nothing_again(made, place, joined_film):
 
 def test_stopped_by_ctrl_c_it_ends_with_75_and_goes_on(made, place, joined_film, tmp_path):
     out = tmp_path / "again"
-    words = ["timeline", joined_film.path, "--model", place / "head", "--cache", tmp_path / "f.zarr"]
+    words = ["timeline", joined_film.path, "--model", place / "head", "--cache", place / "features.zarr"]
     words += ["--jobs", "1", "--out", out, "--set", "stretch=5"]
     kept = out / "survey.jsonl"
 
