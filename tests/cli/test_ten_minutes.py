@@ -89,6 +89,7 @@ def test_the_road_is_six_commands_and_no_path_is_edited():
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(1200)
 def test_from_nothing_to_answers_with_an_interruption_on_the_way(desk, typed):
     assert "Media is decoded in worker processes" in typed("doctor")
     extract, bring, compare, train, evaluate, predict = ROAD
