@@ -207,9 +207,14 @@ def test_the_card_says_what_the_set_is(built):
     card = (built / "README.md").read_text()
     sizes = [len(entries(built, name)) for name in ("coarse", "fine")]
     assert "not what that person feels" in card
-    assert "Licence of the clips: not recorded" in card
+    assert "- rendered: MIT" in card
     assert f"| all | {sizes[0]} | {sizes[1]} |" in card
     assert "rules and templates, no model" in card
+
+
+def test_a_card_of_clips_of_which_nobody_said_anything_says_so(clips, tmp_path):
+    build(clips[:1], tmp_path, CONFIG, TemplateExplainer(0), jobs=1)
+    assert "Licence of the clips: not recorded" in (tmp_path / "README.md").read_text()
 
 
 def test_a_template_never_needs_a_voice(clips, tmp_path):
