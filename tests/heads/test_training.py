@@ -1,5 +1,6 @@
 """Training is the same for one seed, chooses on validation only, and never steps on NaN."""
 
+import importlib
 from dataclasses import replace
 
 import pytest
@@ -39,6 +40,40 @@ def test_a_head_learns_what_only_both_features_tell(kit, task, head):
     config = replace(kit.config, head=head, epochs=60, learning_rate=1e-2)
     trained = train_head(*task, kit.labels, config)
     assert max(metrics.val_weighted_f1 for metrics in trained.history) > 0.85
+
+
+SEEN_HEAD = '''
+from torch import nn
+
+SEEN = []
+
+
+class Seen(nn.Module):
+    """One linear layer that notes which clips it was trained on, step by step."""
+
+    def __init__(self, dims, classes, **options):
+        super().__init__()
+        self.layer = nn.Linear(dims["face"], classes)
+
+    def forward(self, batch):
+        if self.training:
+            SEEN.append(batch.clip_ids)
+        return self.layer(batch.present("face"))
+'''
+
+
+def test_every_epoch_sees_every_clip_once_in_an_order_of_its_own(kit, task, tmp_path, monkeypatch):
+    (tmp_path / "seen_head.py").write_text(SEEN_HEAD)
+    monkeypatch.syspath_prepend(tmp_path)
+    config = replace(kit.config, head="seen_head:Seen", options={}, epochs=2, batch_size=64)
+    train_head(*task, kit.labels, config)
+    steps = [
+        ids for ids in importlib.import_module("seen_head").SEEN if len(ids) > 2
+    ]  # without the trial of it
+    assert [len(ids) for ids in steps] == [64, 64, 32] * 2
+    first, second = ([clip for ids in steps[start : start + 3] for clip in ids] for start in (0, 3))
+    assert sorted(first) == sorted(second) == sorted(task[0].clip_ids)
+    assert len({tuple(first), tuple(second), task[0].clip_ids}) == 3
 
 
 def test_one_seed_gives_one_head_and_leaves_the_global_state_alone(kit, task):
