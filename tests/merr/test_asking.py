@@ -10,6 +10,7 @@ import torch
 from emo.config.merr import MerrConfig
 from emo.corpora import write_manifest
 from emo.corpora.merr_files import faults, read_entries
+from emo.errors import ServiceDown
 from emo.labels import MER2023
 from emo.merr.asking import Ledger, ModelExplainer, question, read_answer
 from emo.merr.cases import Case, Finding, Pending
@@ -128,8 +129,9 @@ def test_a_server_of_broken_answers_gets_nothing_in(asked, server):
     run = asked()
     assert run.code == 0
     assert fine(asked.out) == {}
-    reasons = {row["reason"] for row in drops(asked.out).values()}
-    assert reasons <= {"bad_answer", "label_changed", "neutral_not_drawn"}
+    rows = drops(asked.out).values()
+    assert {row["reason"] for row in rows} <= {"bad_answer", "label_changed", "neutral_not_drawn"}
+    assert all(row["detail"] for row in rows)
 
 
 def test_a_wrong_answer_is_asked_for_once_more_without_being_believed(asked, server):
@@ -219,6 +221,28 @@ def test_the_budget_holds_over_runs(asked, server):
     assert asked("--most-tokens", "400", "--concurrency", "1").code == 3
     assert len(server.requests) == 4, "a hundred tokens an answer"
     assert asked().code == 0
+
+
+class Flaky:
+    """Answers every other question."""
+
+    identity = "flaky"
+
+    def __init__(self):
+        self.asked = 0
+
+    def ask(self, messages, schema, *, most_tokens):
+        self.asked += 1
+        if self.asked % 2:
+            raise ServiceDown("down")
+        return Reply(text="yes", tokens=1, whole=True)
+
+
+def test_questions_without_an_answer_cost_no_budget_and_only_failures_in_a_row_end_the_asking(tmp_path):
+    ledger, flaky = Ledger(BuildFolder(tmp_path), most_requests=10), Flaky()
+    found = [ledger.ask(flaky, [{"role": "user", "content": f"{number}"}], {}) for number in range(20)]
+    assert sum(isinstance(each, Reply) for each in found) == 10
+    assert ledger.requests == 10 and flaky.asked == 20
 
 
 def test_a_wrong_key_ends_the_build_and_the_coarse_set_is_there(asked, server):

@@ -225,3 +225,23 @@ def test_a_template_never_needs_a_voice(clips, tmp_path):
         fitting=frozenset({"AU12"}), tone="", subtitle="", picture="",
     )  # fmt: skip
     assert "raised lip corners" in TemplateExplainer(0).explain(case).reason
+
+
+def test_a_label_that_is_none_of_the_builds_is_called_no_label(again, clips, tmp_path):
+    write_manifest(tmp_path / "manifest.jsonl", [replace(clip, label="bored") for clip in clips])
+    run = again("--labels-from", "given", clips=tmp_path / "manifest.jsonl")
+    assert run.told["dropped"]["coarse"] == {"no_label": len(clips)}
+
+
+def test_two_cuts_of_one_file_are_two_clips_even_with_one_peak(clips, tmp_path):
+    from emo.merr.clues import ClueJob, find_clues
+
+    def looked(clip):
+        job = ClueJob(clip=clip, label="happy", media="0" * 64, config=given, root=tmp_path / "out")
+        return find_clues(job)
+
+    given = replace(CONFIG, labels_from="given")
+    whole = looked(clips[0])
+    cut = looked(replace(clips[0], start=0.04))
+    assert whole.face.peak_time == cut.face.peak_time
+    assert whole.key != cut.key
