@@ -40,6 +40,7 @@ def people(
 
     \b
     emo people talk.mp4 --sheet people.png
+    emo people clips/ --json
     emo predict talk.mp4 --model runs/head --person 2
     """
     from emo.pipeline.people import look_at_people

@@ -11,7 +11,7 @@ _NAMES = {
     "What is read": """
         --cache --manifest --merr --list --truth --truth-column --column --encoding --labels
         --labels-from --split --soft-labels --text --pool --accept --aligned-faces --faces
-        --media-limit --strict-root --rights --allow-leak --clip --speaker --dataset --expired --runs
+        --person --media-limit --strict-root --rights --allow-leak --clip --speaker --dataset --expired --runs
         --remote --review --group --group-file --cluster --against --synonyms --wheel-data
         --fetch-wheel --recipe --task --shard
     """,
@@ -30,7 +30,8 @@ _NAMES = {
         --strategy
     """,
     "Servers": """
-        --url --explain --describe --describe-model --key-env --send-media-to --concurrency
+        --serve --host --port --auth --url --explain --describe --describe-model --listen
+        --listen-model --key-env --send-media-to --concurrency
         --timeout --tries --most-requests --most-tokens
     """,
     "Machine": """

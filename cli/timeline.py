@@ -14,6 +14,7 @@ from emo.cli.accept_option import DEGRADED, accept_option
 from emo.cli.console import Voice, print_json, quieten_transformers, voice
 from emo.cli.extract_options import media_options
 from emo.cli.model_options import loaded, note_unknown, optional_model_options
+from emo.cli.sections import Sectioned
 from emo.cli.study_options import json_option
 from emo.errors import ConfigError
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 EXIT_PARTIAL = 3
 
 
-@click.command()
+@click.command(cls=Sectioned)
 @click.argument("clips", metavar="VIDEO", type=click.Path(dir_okay=False))
 @optional_model_options
 @media_options

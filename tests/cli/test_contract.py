@@ -20,6 +20,7 @@ NO_JSON = {
     "emo init": "writes one file and names it",
     "emo config schema": "prints JSON as it is",
     "emo cache card": "prints Markdown",
+    "emo app": "opens a page and answers there",
 }
 READS = "writes nothing but what --out names"
 ONE_NEW = "writes one new file or folder, which it names, and nothing over another"
@@ -31,7 +32,7 @@ NO_DRY_RUN = {
             *("emo config schema", "emo config show", "emo doctor", "emo corpus compare", "emo corpus list"),
             *("emo corpus read", "emo cache card", "emo cache diff", "emo cache info", "emo cache ls"),
             *("emo cache privacy", "emo cache verify", "emo evaluate", "emo judge", "emo merr check"),
-            *("emo predict", "emo report", "emo robustness", "emo score"),
+            *("emo app", "emo people", "emo predict", "emo report", "emo robustness", "emo score"),
         ),
         READS,
     ),
