@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emo.errors import ConfigError
@@ -28,6 +28,7 @@ def clustered(speakers: int, each: int) -> tuple[list[str], list[str], list[str]
     return truth, predicted, names
 
 
+@settings(deadline=None)
 @given(PAIRS)
 def test_vectorised_scores_are_those_of_the_scores_class(pairs):
     truth, predicted = zip(*pairs, strict=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, recall_score
 
@@ -20,6 +20,7 @@ PAIRS = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(PAIRS)
 def test_scores_are_those_of_scikit_learn_with_invalid_answers_as_a_class_of_their_own(pairs):
     truth, predicted = zip(*pairs, strict=True)

@@ -111,7 +111,7 @@ def test_crema_d_says_who_the_actor_is_and_calls_a_git_lfs_pointer_missing(tree_
     assert len(read_manifest(tmp_path / "m.jsonl")) == 2
 
 
-def tested_in_each_fold(name, folder, folds):
+def blocks_of_actors(name, folder, folds):
     """Speakers of the test of each fold; the rest is trained on."""
     found = []
     for fold in range(1, folds + 1):
@@ -124,11 +124,11 @@ def tested_in_each_fold(name, folder, folds):
 def test_the_folds_of_the_acted_sets_are_blocks_of_actors_in_their_order(make, tmp_path):
     for actor in range(1, 25):
         make.films(tmp_path / "r", f"Actor_{actor:02d}/01-01-03-01-01-01-{actor:02d}.mp4")
-    found = tested_in_each_fold("ravdess", tmp_path / "r", 6)
+    found = blocks_of_actors("ravdess", tmp_path / "r", 6)
     assert found == [[f"actor_{4 * fold + place:02d}" for place in range(1, 5)] for fold in range(6)]
     for actor in range(1001, 1092):
         make.films(tmp_path / "c", f"VideoFlash/{actor}_DFA_ANG_XX.flv")
-    found = tested_in_each_fold("crema-d", tmp_path / "c", 5)
+    found = blocks_of_actors("crema-d", tmp_path / "c", 5)
     assert [len(each) for each in found] == [18, 18, 18, 18, 19]
     assert [actor for each in found for actor in each] == [str(actor) for actor in range(1001, 1092)]
 
