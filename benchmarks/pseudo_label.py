@@ -37,7 +37,8 @@ from emo.llm.examples import ClipTexts
 from emo.llm.recipe import load_recipe
 from emo.pipeline.demo_steps import CLIPS, extracted_spaces, rendered_clips, texts_and_base
 from emo.pipeline.merr_texts import read_texts
-from emo.pipeline.pseudo_loop import NAME, LoopConfig, pool_of, run_loop
+from emo.pipeline.pseudo_loop import NAME, LoopConfig, run_loop
+from emo.pipeline.pseudo_pool import pool_of
 
 LABELLED_SHARE = 1 / 3
 ALONE, ALL = "labelled clips alone", "all training clips, true labels"

@@ -105,7 +105,8 @@ def pseudo_label(
     from emo.llm.training.stopping import stop_signals
     from emo.pipeline.clip_lists import read_list, refuse_missing_lists
     from emo.pipeline.merr_texts import read_texts
-    from emo.pipeline.pseudo_loop import LIST, NAME, LoopConfig, pool_of, refuse_few, run_loop
+    from emo.pipeline.pseudo_loop import LIST, NAME, LoopConfig, run_loop
+    from emo.pipeline.pseudo_pool import pool_of, refuse_few
 
     refuse_absent(device)
     speaker = voice(ctx)
@@ -169,7 +170,7 @@ def _line(one: Round) -> str:
     hidden = f" (against the hidden labels: {', '.join(right)})" if right else ""
     thresholds = ", ".join(
         f"{name} {'none' if found.confidence is None else f'{found.confidence:.3f}'}"
-        for name, found in (("head", one.head), ("llm", one.llm))
+        for name, found in (("head", one.head), *(("llm", each) for each in one.llm))
     )
     return (
         f"round {one.number}: the head is sure of {len(one.by_head)} clips, both agree on {len(one.agreed)}; "

@@ -1,11 +1,13 @@
-"""The pseudo-label loop: a head labels what it is sure of, the LLaMA stage learns from it and labels again.
+"""The pseudo-label loop: a head labels what it is sure of, a LLaMA stage learns from it and labels again.
 
     OUT/round-<n>/head                       the head of a round
-    OUT/round-<n>/llm-<digest>               its LLaMA stage, named by all that it is learnt from
+    OUT/round-<n>/llm-<digest>               a LLaMA stage of it, named by all that it is learnt from
     OUT/pseudo.txt                           clips and labels on which both agree, for `emo train-llm --list`
     OUT/drops.jsonl                          every clip that was left out of a step, and why
     OUT/pseudo.json                          thresholds and counts of each round
 
+A stage that had learnt the head's label of a clip would repeat it, and to agree would mean nothing. So two
+are trained: each learns from the labels of one half of the pool's speakers and is asked about the other half.
 The next round's head learns from the labels on which both agreed. Splits are made once, of labelled clips;
 choices and thresholds come from validation clips alone, and test clips are never looked at.
 """
@@ -13,7 +15,7 @@ choices and thresholds come from validation clips alone, and test clips are neve
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,9 +26,8 @@ from emo.clip import Clip
 from emo.config.hardware import HardwareConfig
 from emo.config.heads import HeadConfig
 from emo.config.llm import LlmConfig
-from emo.errors import ConfigError, Interrupted
+from emo.errors import Interrupted
 from emo.heads.runs import run_head
-from emo.heads.splits import split_clips
 from emo.llm.examples import ClipTexts
 from emo.llm.recipe import config_to_json
 from emo.llm.training.events import StepDone, Stopped
@@ -36,14 +37,8 @@ from emo.llm.training.stopping import Stop
 from emo.pipeline.ablation_runs import KEY_DIGITS
 from emo.pipeline.answers import Answer
 from emo.pipeline.demo_steps import OnEvent
-from emo.pipeline.pseudo_labels import (
-    HELD_OUT,
-    Drop,
-    Threshold,
-    believed,
-    share_right,
-    threshold_on,
-)
+from emo.pipeline.pseudo_labels import Drop, Threshold, believed, share_right, threshold_on
+from emo.pipeline.pseudo_pool import Pool, halves
 from emo.pipeline.systems import HeadSystem, System, answer_all, load_system
 
 LIST, DROPS, SUMMARY = "pseudo.txt", "drops.jsonl", "pseudo.json"
@@ -64,7 +59,8 @@ class LoopConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Round:
-    """One round: labels that the head was sure of, and those on which both agree, with their thresholds.
+    """One round: labels that the head was sure of, and those on which both agree, with their thresholds: the
+    head's, and one for each LLaMA stage.
 
     `right` is the share that is the hidden label, by step, None where nobody knows.
     """
@@ -72,7 +68,7 @@ class Round:
     number: int
     learnt_from: int
     head: Threshold
-    llm: Threshold
+    llm: tuple[Threshold, ...]
     by_head: Mapping[str, str]
     agreed: Mapping[str, str]
     drops: tuple[Drop, ...]
@@ -87,77 +83,12 @@ class Round:
         return {
             "round": self.number,
             "pseudo_labels_learnt_from": self.learnt_from,
-            "thresholds": {HEAD: self.head.to_json(), LLM: self.llm.to_json()},
+            "thresholds": {HEAD: self.head.to_json(), LLM: [one.to_json() for one in self.llm]},
             "labelled_by_head": len(self.by_head),
             "agreed": len(self.agreed),
             "dropped": reasons,
             "right": dict(self.right),
         }
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Pool:
-    """Clips by role: `train` and `val` have labels, `unlabelled` have none that anything may see.
-
-    `hidden` are labels that are known of them and only counted against; `drops` were left out beforehand.
-    """
-
-    train: tuple[Clip, ...]
-    val: tuple[Clip, ...]
-    unlabelled: tuple[Clip, ...]
-    hidden: Mapping[str, str]
-    drops: tuple[Drop, ...]
-
-
-def pool_of(clips: Sequence[Clip], hide: Collection[str], *, val_share: float, seed: int) -> Pool:
-    """Who is learnt from and who is to be labelled: training clips without a label, and those in `hide`.
-
-    A clip of a speaker who is in validation or test is left out: its label would leak into the thresholds.
-    ConfigError where `hide` names no training clip, or there is nothing to label.
-    """
-    training = {clip.clip_id for clip in clips if clip.split in (None, "", "train")}
-    if wrong := sorted(set(hide) - training):
-        raise ConfigError(
-            f"{len(wrong)} clips of the pool are no training clips, the first is {wrong[0]!r}. "
-            "Leave them out."
-        )
-    wanted = [c for c in clips if c.clip_id in training and (c.clip_id in hide or not c.label)]
-    if not wanted:
-        raise ConfigError("every training clip has a label. Name clips to label anew with --pool FILE.")
-    if odd := [c.clip_id for c in wanted if len(c.clip_id.replace(",", " ").split()) != 1]:
-        raise ConfigError(f"clip id {odd[0]!r} has a space or comma, which a list of clips cannot hold.")
-    chosen = {clip.clip_id for clip in wanted}
-    splits = split_clips([c for c in clips if c.clip_id not in chosen], val_share=val_share, seed=seed)
-    held = {clip.speaker for clip in (*splits.val, *splits.test) if clip.speaker}
-    held |= {clip.speaker for clip in clips if clip.clip_id not in training and clip.speaker}
-    return Pool(
-        train=tuple(replace(clip, split="train") for clip in splits.train),
-        val=tuple(replace(clip, split="val") for clip in splits.val),
-        unlabelled=tuple(
-            replace(clip, label=None, split="train") for clip in wanted if clip.speaker not in held
-        ),
-        hidden={clip.clip_id: clip.label for clip in wanted if clip.label},
-        drops=tuple(
-            Drop(
-                clip_id=clip.clip_id,
-                round=0,
-                step="pool",
-                reason=HELD_OUT,
-                detail=f"{clip.speaker} is in validation or test",
-            )
-            for clip in wanted
-            if clip.speaker in held
-        ),
-    )
-
-
-def refuse_few(pool: Pool, least: int) -> None:
-    """ConfigError where validation has fewer than `least` clips: no threshold could ever rest on them."""
-    if len(pool.val) < least:
-        raise ConfigError(
-            f"{len(pool.val)} validation clips are fewer than the {least} that a threshold must rest on. "
-            "Give more of them a label, or lower --least-clips."
-        )
 
 
 def run_loop(
@@ -195,19 +126,16 @@ def run_loop(
         )
         sure = work.head(agreed, replace(head, seed=config.seed), recipe.labels)
         by_head, head_drops = believed(
-            pool.unlabelled, {HEAD: sure.pool}, {HEAD: sure.threshold}, number=number, step=HEAD
+            pool.unlabelled, {HEAD: sure.said}, {HEAD: sure.threshold}, number=number, step=HEAD
         )
-        again = work.llm(by_head, base, recipe)
-        both = {HEAD: sure.pool, LLM: again.pool}
-        thresholds = {HEAD: sure.threshold, LLM: again.threshold}
         learnt = len(agreed)
-        agreed, drops = believed(pool.unlabelled, both, thresholds, number=number, step=BOTH)
+        agreed, drops, thresholds = work.agreed(by_head, sure, number, base, recipe)
         rounds.append(
             Round(
                 number=number,
                 learnt_from=learnt,
                 head=sure.threshold,
-                llm=again.threshold,
+                llm=thresholds,
                 by_head=by_head,
                 agreed=agreed,
                 drops=(*head_drops, *drops),
@@ -220,10 +148,15 @@ def run_loop(
 
 @dataclass(frozen=True, slots=True)
 class _Labelled:
-    """What a system says of the pool, and from where it is believed."""
+    """What a system says of the clips it was asked about, by clip, and from where it is believed."""
 
-    pool: list[Answer]
+    answers: Mapping[str, Answer]
     threshold: Threshold
+
+    @property
+    def said(self) -> list[Answer]:
+        """The answers in the order in which they were asked for."""
+        return list(self.answers.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,16 +181,38 @@ class _Work:
             on_epoch=lambda metrics: self.say(self._step(HEAD), metrics.epoch, config.epochs, ""),
         )
         run.trained.save(self.folder / HEAD)
-        return self._asked(HeadSystem(run.trained))
+        return self._asked(HeadSystem(run.trained), self.clips.unlabelled)
 
-    def llm(self, labels: Mapping[str, str], base: str, recipe: LlmConfig) -> _Labelled:
+    def agreed(
+        self, by_head: Mapping[str, str], sure: _Labelled, number: int, base: str, recipe: LlmConfig
+    ) -> tuple[dict[str, str], list[Drop], tuple[Threshold, ...]]:
+        """Of the labels `by_head` those that a LLaMA stage gives too which has not learnt them."""
+        parts = halves([clip for clip in self.clips.unlabelled if clip.clip_id in by_head])
+        labels: dict[str, str] = {}
+        drops: list[Drop] = []
+        thresholds: list[Threshold] = []
+        for part in parts:
+            ids = [clip.clip_id for clip in part]
+            rest = {clip_id: label for clip_id, label in by_head.items() if clip_id not in ids}
+            again = self._llm(rest, part, base, recipe)
+            said = {HEAD: [sure.answers[clip_id] for clip_id in ids], LLM: again.said}
+            both = {HEAD: sure.threshold, LLM: again.threshold}
+            more, fewer = believed(part, said, both, number=number, step=BOTH)
+            labels |= more
+            drops += fewer
+            thresholds.append(again.threshold)
+        return labels, drops, tuple(thresholds)
+
+    def _llm(
+        self, labels: Mapping[str, str], asked: Sequence[Clip], base: str, recipe: LlmConfig
+    ) -> _Labelled:
         clips = self._training(labels)
         texts = [self._text(clip, labels.get(clip.clip_id)) for clip in clips]
         run = self.folder / f"{LLM}-{self._digest(texts, recipe)}"
         if not RunRecord(run).is_finished:
             self._train_llm(clips, texts, base, recipe, run)
         device, dtype = self.hardware.device, self.hardware.dtype
-        return self._asked(load_system(run, base=base, device=device, dtype=dtype))
+        return self._asked(load_system(run, base=base, device=device, dtype=dtype), asked)
 
     def _digest(self, texts: Sequence[ClipTexts], recipe: LlmConfig) -> str:
         """A name for what decides a LLaMA stage, but for its base, which the checkpoint itself remembers."""
@@ -309,7 +264,7 @@ class _Work:
             list_labels={NAME: pseudo},
         )
 
-    def _asked(self, system: System) -> _Labelled:
+    def _asked(self, system: System, clips: Sequence[Clip]) -> _Labelled:
         own = {name: self.spaces[name] for name in system.arrays}
         valid = list(answer_all(system, self.clips.val, own, reasons=False))
         threshold = threshold_on(
@@ -318,7 +273,8 @@ class _Work:
             precision=self.config.precision,
             least=self.config.least_clips,
         )
-        return _Labelled(list(answer_all(system, self.clips.unlabelled, own, reasons=False)), threshold)
+        answers = answer_all(system, clips, own, reasons=False)
+        return _Labelled({answer.clip_id: answer for answer in answers}, threshold)
 
     def _step(self, system: str) -> str:
         return f"{self.folder.name}: {system}"
