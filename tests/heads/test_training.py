@@ -76,6 +76,16 @@ def test_every_epoch_sees_every_clip_once_in_an_order_of_its_own(kit, task, tmp_
     assert len({tuple(first), tuple(second), task[0].clip_ids}) == 3
 
 
+def test_of_epochs_with_one_score_the_one_of_least_loss_is_kept(kit, task):
+    train, names, val, val_names = task
+    few = (train, names, val.take(range(4)), val_names[:4])  # four clips: few scores are possible
+    config = replace(kit.config, select="weighted_f1", epochs=12, patience=12, learning_rate=1e-2)
+    trained = train_head(*few, kit.labels, config)
+    ranks = [(metrics.val_weighted_f1, -metrics.val_loss) for metrics in trained.history]
+    assert len({score for score, _ in ranks}) < len(ranks)
+    assert trained.best_epoch == 1 + ranks.index(max(ranks))
+
+
 def test_one_seed_gives_one_head_and_leaves_the_global_state_alone(kit, task):
     config = replace(kit.config, epochs=4, modality_dropout=0.3)
     torch.manual_seed(1)
