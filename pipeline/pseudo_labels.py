@@ -14,7 +14,7 @@ from emo.clip import Clip
 from emo.pipeline.answers import Answer
 
 NO_FEATURES, NO_LABEL, NO_THRESHOLD = "no_features", "no_label", "no_threshold"
-UNSURE, DISAGREE, HELD_OUT = "unsure", "disagree", "held_out_speaker"
+UNSURE, DISAGREE, ALONE, HELD_OUT = "unsure", "disagree", "alone", "held_out_speaker"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

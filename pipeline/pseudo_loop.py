@@ -37,7 +37,7 @@ from emo.llm.training.stopping import Stop
 from emo.pipeline.ablation_runs import KEY_DIGITS
 from emo.pipeline.answers import Answer
 from emo.pipeline.demo_steps import OnEvent
-from emo.pipeline.pseudo_labels import Drop, Threshold, believed, share_right, threshold_on
+from emo.pipeline.pseudo_labels import ALONE, Drop, Threshold, believed, share_right, threshold_on
 from emo.pipeline.pseudo_pool import Pool, halves
 from emo.pipeline.systems import HeadSystem, System, answer_all, load_system
 
@@ -187,11 +187,13 @@ class _Work:
         self, by_head: Mapping[str, str], sure: _Labelled, number: int, base: str, recipe: LlmConfig
     ) -> tuple[dict[str, str], list[Drop], tuple[Threshold, ...]]:
         """Of the labels `by_head` those that a LLaMA stage gives too which has not learnt them."""
-        parts = halves([clip for clip in self.clips.unlabelled if clip.clip_id in by_head])
+        first, second = halves([clip for clip in self.clips.unlabelled if clip.clip_id in by_head])
+        if not second:
+            return {}, [_alone(clip, number) for clip in first], ()
         labels: dict[str, str] = {}
         drops: list[Drop] = []
         thresholds: list[Threshold] = []
-        for part in parts:
+        for part in (first, second):
             ids = [clip.clip_id for clip in part]
             rest = {clip_id: label for clip_id, label in by_head.items() if clip_id not in ids}
             again = self._llm(rest, part, base, recipe)
@@ -278,6 +280,11 @@ class _Work:
 
     def _step(self, system: str) -> str:
         return f"{self.folder.name}: {system}"
+
+
+def _alone(clip: Clip, number: int) -> Drop:
+    detail = "the head is sure of no other clip that a LLaMA stage could learn from"
+    return Drop(clip_id=clip.clip_id, round=number, step=BOTH, reason=ALONE, detail=detail)
 
 
 def _write(rounds: Sequence[Round], pool: Pool, out: Path) -> None:

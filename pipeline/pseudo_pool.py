@@ -76,15 +76,18 @@ def refuse_few(pool: Pool, least: int) -> None:
         )
 
 
-def halves(clips: Sequence[Clip]) -> list[list[Clip]]:
-    """`clips` in two parts of about the same size without a speaker in common; one part of a single speaker.
+def halves(clips: Sequence[Clip]) -> tuple[list[Clip], list[Clip]]:
+    """`clips` in two parts of about the same size, without a speaker in common where there are two speakers.
 
     A clip of unknown speaker is one's own.
     """
-    by_speaker: dict[str, list[Clip]] = {}
+    speakers = {clip.speaker or clip.clip_id for clip in clips}
+    groups: dict[str, list[Clip]] = {}
     for clip in clips:
-        by_speaker.setdefault(clip.speaker or clip.clip_id, []).append(clip)
-    parts: list[list[Clip]] = [[], []]
-    for speaker in sorted(by_speaker, key=lambda name: (-len(by_speaker[name]), name)):
-        min(parts, key=len).extend(by_speaker[speaker])
-    return [part for part in parts if part]
+        alone = len(speakers) == 1 or not clip.speaker
+        groups.setdefault(clip.clip_id if alone else str(clip.speaker), []).append(clip)
+    first: list[Clip] = []
+    second: list[Clip] = []
+    for name in sorted(groups, key=lambda name: (-len(groups[name]), name)):
+        min(first, second, key=len).extend(groups[name])
+    return first, second
