@@ -6,6 +6,7 @@ import warnings
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from emo.cli.console import quieten_transformers, voice
 from emo.cli.serve_options import AUTH, HOST, PORT, serve_until_stopped
@@ -58,8 +59,8 @@ def app(
     address = Address(host=host, port=port, credentials=credentials_of(auth))
     quieten_transformers()
     warnings.filterwarnings("ignore", module="gradio")
-    read = open_cache(cache) if cache else None
-    clips = clips_in(Path(manifest))[0] if manifest else []
+    read = open_cache(cache) if cache and _wanted(ctx, "cache", cache) else None
+    clips = clips_in(Path(manifest))[0] if manifest and _wanted(ctx, "manifest", manifest) else []
     systems = {Path(model).name: load_system(Path(model), base=base) for model in models}
     session = Session(Models(systems), cache=read)
     try:
@@ -68,3 +69,9 @@ def app(
         serve_until_stopped(voice(ctx), page, session, address, "the page is")
     finally:
         session.close()
+
+
+def _wanted(ctx: click.Context, name: str, place: str) -> bool:
+    """Whether an option's place is read: not where the workspace alone names it and it is not there yet."""
+    typed = ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
+    return typed or Path(place).exists()

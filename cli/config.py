@@ -15,7 +15,7 @@ CACHE_VERBS = (
     "info", "ls", "verify", "forget", "gc", "seal", "card", "pull", "push", "rights", "map", "privacy",
 )  # fmt: skip
 CACHE_FORMATS = {
-    "export": ("h5", "npy", "safetensors", "parquet", "zarr", "mmsa"),
+    "export": ("h5", "lhotse", "npy", "safetensors", "parquet", "zarr", "mmsa"),
     "import": ("h5", "mertools", "emotion-llama", "npy", "safetensors", "mmsa", "csd", "exported"),
 }
 
@@ -147,6 +147,7 @@ def default_map(workspace: Workspace, root: Path) -> dict[str, Any]:
         "robustness": {"cache": cache, "manifest": clips, "model": _first_run(runs)},
         "predict": {"cache": cache, "model": _first_run(runs)},
         "timeline": {"cache": cache, "model": _first_run(runs)},
+        "app": {"cache": cache, "manifest": clips, "models": [run] if (run := _first_run(runs)) else None},
         "evaluate": {"cache": cache, "manifest": clips, "model": _first_run(runs)},
         "calibrate": {"cache": cache, "manifest": clips, "model": _first_run(runs)},
     }
