@@ -77,10 +77,10 @@ def terminal(tables: Sequence[BoardTable]) -> str:
     return "\n".join(_terminal(table) for table in tables)
 
 
-def markdown(tables: Sequence[BoardTable]) -> str:
-    """One heading and one table for each."""
+def markdown(tables: Sequence[BoardTable], *, level: int = 2) -> str:
+    """One heading of `level` and one table for each."""
     return "\n".join(
-        f"## {table.title}\n\n{table.lead}\n\n{markdown_table(table.headers, table.rows)}\n"
+        f"{'#' * level} {table.title}\n\n{table.lead}\n\n{markdown_table(table.headers, table.rows)}\n"
         + "".join(f"- {note}\n" for note in table.notes)
         for table in tables
     )

@@ -6,7 +6,7 @@ Puts together what `evaluation` scores, `seen` knows and manifests declare; writ
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from emo.cache import Space
@@ -15,8 +15,11 @@ from emo.corpora.declared import declared_rights, write_rights
 from emo.corpora.manifest import manifest_of
 from emo.corpora.ratings import read_ratings
 from emo.evaluation.answers_table import read_table, text_of
-from emo.evaluation.own_results import FILE
+from emo.evaluation.board_text import markdown
+from emo.evaluation.own_results import FILE, read_own
+from emo.evaluation.own_tables import group_table, scores_table
 from emo.evaluation.published import EvaluationRecipe
+from emo.model_card import CARD, with_results
 from emo.pipeline.evaluation import Evaluation, Groups, Reproduction, evaluate, reproduce
 from emo.pipeline.evaluation_report import write_evaluation, write_reproduction
 from emo.pipeline.leak_scores import LeakScores, leak_scores
@@ -76,13 +79,30 @@ class EvaluationRun:
         }
 
     def write(self, how: str, out: Path) -> None:
-        """The page, scores, answers and rights into `out`; `how` is the command."""
+        """The page, scores, answers and rights into `out`; `how` is the command.
+
+        Where `out` lies in the model's own folder, its card gets the scores and those of each group.
+        """
         if isinstance(self.found, Reproduction):
             write_reproduction(self.found, self.title, how, out)
         else:
             write_evaluation(self.found, self.system, self.title, how, out)
         if self.data:
             write_rights(out / FILE, self.data)
+        if out.resolve().parent == Path(self.model).resolve():
+            self._write_into_card(out)
+
+    def _write_into_card(self, out: Path) -> None:
+        """The scores with their groups into the card of the model that `out` lies in."""
+        card = Path(self.model) / CARD
+        if not card.is_file():
+            return
+        within = Path(out.name) / FILE  # a card goes to others, and paths of this machine do not
+        own = [replace(result, path=within) for result in read_own(f"{out.name}={out}")]
+        columns = dict.fromkeys(group.column for result in own for group in result.groups)
+        tables = [scores_table(own), *(group_table(own, column) for column in columns)]
+        results = markdown(tables, level=3)
+        card.write_text(with_results(card.read_text(encoding="utf-8"), out.name, results), encoding="utf-8")
 
 
 def run_evaluation(

@@ -14,6 +14,7 @@ from emo.canonical import Json
 from emo.rights import UNDECLARED, DataRights, strictest
 from emo.spec import Licence
 
+CARD = "README.md"
 HUB_LICENCES = frozenset(
     {
         *("mit", "apache-2.0", "bsd-3-clause", "cc0-1.0", "cc-by-4.0", "cc-by-sa-4.0", "cc-by-nc-4.0"),
@@ -33,8 +34,8 @@ FORBIDDEN = (
 LIMITS = (
     "A label is how somebody looks and sounds in a clip to an observer, not what that person feels. Errors "
     "are not spread evenly over groups of people: where groups are declared, "
-    "`emo evaluate --model THIS_FOLDER --group COLUMN` gives each its score, its rate of answers that could "
-    "not be read, and the worst gap, with intervals."
+    "`emo evaluate --model THIS_FOLDER --group COLUMN --out THIS_FOLDER/test` writes the score of each into "
+    "this card, with its rate of answers that could not be read, and the worst gap, with intervals."
 )
 
 
@@ -101,6 +102,31 @@ class ModelCard:
         found["tags"] = ["emotion-recognition", *self.tags]
         found["datasets_used"] = [record.name for record in self.data or [UNDECLARED]]
         return "".join(f"{key}: {json.dumps(value, ensure_ascii=False)}\n" for key, value in found.items())
+
+
+def with_results(card: str, of: str, results: str) -> str:
+    """The card with `results`, Markdown, under a heading of their own before its data; those that it had
+    `of` the same are replaced.
+
+    >>> from emo.model_card import with_results
+    >>> print(with_results("## Scores\\n\\n## Data\\n", "test", "n = 8"))
+    ## Scores
+    <BLANKLINE>
+    <!-- results: test -->
+    ## Measured: test
+    <BLANKLINE>
+    n = 8
+    <!-- /results -->
+    <BLANKLINE>
+    ## Data
+    <BLANKLINE>
+    """
+    begin, end = f"<!-- results: {of} -->\n", "<!-- /results -->\n\n"
+    if begin in card:
+        before, _, rest = card.partition(begin)
+        card = before + rest.partition(end)[2]
+    before, heading, rest = card.partition("## Data\n")
+    return f"{before}{begin}## Measured: {of}\n\n{results.strip()}\n{end}{heading}{rest}"
 
 
 def _told(licence: Licence) -> str:

@@ -205,6 +205,25 @@ def test_runs_of_one_kind_stand_with_groups_and_rights(place, valued, owned, at_
     assert "mlp     rendered      MIT" in said and "rendered: cite emo-toolkit" in said
 
 
+def test_scores_in_the_model_s_own_folder_get_into_its_card(place, tmp_path):
+    run = train(place, tmp_path / "run")
+    before = (run / "README.md").read_text()
+    asked = ["evaluate", "--manifest", place, *stored(place), "--model", run, "--group", "gender"]
+    right(*asked, "--out", tmp_path / "elsewhere")
+    assert (run / "README.md").read_text() == before
+    for split in ("all", "test", "test"):
+        right(*asked, "--split", split, "--out", run / split)
+    card = (run / "README.md").read_text()
+    assert card.count("## Measured: test") == card.count("## Measured: all") == 1
+    assert "### By gender" in card and "worst gap" in card and str(tmp_path) not in card
+    without = card
+    for of in ("all", "test"):
+        begin = without.index(f"<!-- results: {of} -->")
+        end = without.index("<!-- /results -->\n\n", begin) + len("<!-- /results -->\n\n")
+        without = without[:begin] + without[end:]
+    assert without == before
+
+
 def test_a_head_trained_on_rendered_clips_says_whose_they_are(place, valued):
     card = (valued / "README.md").read_text()
     assert "Trained on clips under: MIT" in card and "rendered: licence MIT; features may be shared" in card
