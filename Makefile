@@ -12,7 +12,7 @@ demo: $(STAMP)  ## render clips, extract four features, train heads and the LLaM
 	$(BIN)/emo demo --out demo
 
 test: $(STAMP)  ## every test
-	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
