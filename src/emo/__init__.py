@@ -1,7 +1,7 @@
 """emo: features of people in clips, cached once; everything after that trains on cached tensors.
 
-The vocabulary (Clip, Example, Record, FeatureSpec, the error tree) is here. What works on files is loaded
-from the rooms above when first used, so `import emo` stays light and leaves torch unloaded:
+Clip, Example and the error tree are here. The rest of the vocabulary (Record, FeatureSpec), and what works on
+files, is loaded when first used, so `import emo` stays light and leaves numpy and torch unloaded:
 
     extract, predict            clips in; features or answers out
     open, FeatureCache, Space, Feature      what is stored, by encoder and clip
@@ -17,8 +17,6 @@ from typing import TYPE_CHECKING
 
 from emo.clip import Clip, Example
 from emo.errors import EmoError
-from emo.records import Record
-from emo.spec import FeatureSpec
 
 if TYPE_CHECKING:
     from emo.cache import Feature, FeatureCache, Space
@@ -31,6 +29,8 @@ if TYPE_CHECKING:
     from emo.pipeline.extract import extract
     from emo.pipeline.predict import predict
     from emo.pipeline.progress import ExtractResult
+    from emo.records import Record
+    from emo.spec import FeatureSpec
 
 __version__ = "0.1.0"
 
@@ -59,6 +59,8 @@ _LAZY = {
     "ExtractResult": ("emo.pipeline.progress", "ExtractResult"),
     "Feature": ("emo.cache", "Feature"),
     "FeatureCache": ("emo.cache", "FeatureCache"),
+    "FeatureSpec": ("emo.spec", "FeatureSpec"),
+    "Record": ("emo.records", "Record"),
     "Space": ("emo.cache", "Space"),
     "extract": ("emo.pipeline.extract", "extract"),
     "open": ("emo.cache", "open_cache"),

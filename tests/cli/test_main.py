@@ -82,7 +82,7 @@ def test_help_and_the_vocabulary_leave_torch_unloaded():
         "import emo, emo.cache\n"
         "from emo.cli.main import main\n"
         "try:\n    main(['--help'])\nexcept SystemExit:\n    pass\n"
-        "heavy = {'torch', 'transformers', 'zarr', 'pydantic', 'rich'} & set(sys.modules)\n"
+        "heavy = {'numpy', 'torch', 'transformers', 'zarr', 'pydantic', 'rich'} & set(sys.modules)\n"
         "sys.exit(','.join(sorted(heavy)) or 0)\n"
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
