@@ -7,6 +7,7 @@ to look into.
 
 from __future__ import annotations
 
+import html
 import os
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -163,7 +164,7 @@ def _blocks(session: Session, browser: Browser | None, clips: Sequence[Clip]) ->
 
 def _head(session: Session) -> str:
     tiny = f"<p>{TINY}</p>" if session.models.checks_only else ""
-    shown = ", ".join(session.models.systems)
+    shown = html.escape(", ".join(session.models.systems))
     return f"<h1>{TITLE}</h1><p>Models: {shown}. Features: {', '.join(session.models.features)}.</p>{tiny}"
 
 

@@ -174,11 +174,12 @@ class Session:
         told: Told = queue.SimpleQueue()
         nobody = threading.Event()
         try:
-            self._worker.submit(self._do, work, after, told, nobody)
+            job = self._worker.submit(self._do, work, after, told, nobody)
         except RuntimeError as error:
             with self._lock:
                 self._jobs -= 1
-            raise Refused(503, "closing", "This server is about to stop.") from error
+            raise _closing() from error
+        job.add_done_callback(lambda job: self._end(after, told, _closing()) if job.cancelled() else None)
         try:
             if ahead:
                 yield Waiting(ahead)
@@ -203,10 +204,14 @@ class Session:
         except BaseException as met:  # the edge of the thread: whoever listens gets it
             error = met
         finally:
-            after()
-            with self._lock:
-                self._jobs -= 1
-            told.put(_Ended(error))
+            self._end(after, told, error)
+
+    def _end(self, after: Callable[[], None], told: Told, error: BaseException | None) -> None:
+        """The job is over, or was never begun because the server stops."""
+        after()
+        with self._lock:
+            self._jobs -= 1
+        told.put(_Ended(error))
 
     def _listen(self, told: Told) -> Iterator[Event]:
         ends: float | None = None
@@ -245,3 +250,7 @@ class Session:
         with self._lock:
             old = self._clock() - self.limits.keep_seconds
             self._talks = {name: one for name, one in self._talks.items() if one[1] > old}
+
+
+def _closing() -> Refused:
+    return Refused(503, "closing", "This server is about to stop.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -61,7 +62,7 @@ def app(
     warnings.filterwarnings("ignore", module="gradio")
     read = open_cache(cache) if cache and _wanted(ctx, "cache", cache) else None
     clips = clips_in(Path(manifest))[0] if manifest and _wanted(ctx, "manifest", manifest) else []
-    systems = {Path(model).name: load_system(Path(model), base=base) for model in models}
+    systems = {name: load_system(Path(model), base=base) for name, model in _named(models)}
     session = Session(Models(systems), cache=read)
     try:
         browser = Browser(read, clips) if read is not None else None
@@ -75,3 +76,11 @@ def _wanted(ctx: click.Context, name: str, place: str) -> bool:
     """Whether an option's place is read: not where the workspace alone names it and it is not there yet."""
     typed = ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
     return typed or Path(place).exists()
+
+
+def _named(models: Sequence[str]) -> list[tuple[str, str]]:
+    """Each model with its folder's name, or with its path where another folder is called the same."""
+    names = [Path(model).resolve().name for model in models]
+    return [
+        (name if names.count(name) == 1 else model, model) for name, model in zip(names, models, strict=True)
+    ]

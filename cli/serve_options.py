@@ -77,7 +77,7 @@ def _serve_api(
     decoding = Decoding(**{name: others[name] for name in names})
     quieten_transformers()
     system = loaded(model, loading, force=force, decoding=decoding)
-    session = Session(Models({Path(model).name: system}))
+    session = Session(Models({Path(model).resolve().name: system}))
     try:
         serve_until_stopped(voice(ctx), api_of(session, address), session, address, "POST /predict")
     finally:

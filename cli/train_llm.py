@@ -127,6 +127,7 @@ def train_llm(
     from emo.llm.training.stopping import stop_signals
     from emo.llm.training.trackers import tracked
     from emo.llm.warm_start import recipe_with
+    from emo.model_card import CARD
     from emo.pipeline.clip_lists import named_lists, refuse_missing_lists
     from emo.pipeline.merr_texts import read_texts, with_known_labels
     from emo.run_data import write_run_data
@@ -184,7 +185,7 @@ def train_llm(
     if not is_first_rank():
         return None
     write_run_data(Path(out), data)
-    (Path(out) / "README.md").write_text(run_card(read_card(Path(out)), data.data), encoding="utf-8")
+    (Path(out) / CARD).write_text(run_card(read_card(Path(out)), data.data), encoding="utf-8")
     if as_json:
         print_json({"out": out, "base": base, "recipe": recipe, "seed": seed, "augmented": drawn, **summary})
     else:

@@ -15,6 +15,7 @@ from emo.corpora.comparison import catalogue
 from emo.corpora.manifest import manifest_in
 from emo.errors import ConfigError
 from emo.rights import DataRights, united
+from emo.text_files import replace_text
 
 SUFFIX = ".rights.json"
 
@@ -48,7 +49,7 @@ def write_rights(manifest: Path, records: Iterable[DataRights]) -> None:
     """Write the rights of the clips in `manifest` beside it."""
     rows = [record.to_json() for record in united(records)]
     text = json.dumps({"schema_version": 1, "data": rows}, indent=1, ensure_ascii=False)
-    rights_file(manifest).write_text(text + "\n", encoding="utf-8")
+    replace_text(rights_file(manifest), text + "\n")
 
 
 def declared_rights(place: Path | None, clips: Sequence[Clip]) -> tuple[DataRights, ...]:

@@ -5,16 +5,15 @@ Knows no models: who heard the words is not its business.
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from emo.canonical import Json
 from emo.clip import Clip
 from emo.corpora.manifest import MANIFEST_NAMES, PATHS, manifest_rows, write_manifest
+from emo.corpora.manifest_text import csv_text, json_lines
+from emo.text_files import replace_text
 
 Row = Mapping[str, Json]
 
@@ -40,9 +39,7 @@ def write_texts(source: Path | None, out: Path, clips: Sequence[Clip]) -> None:
         _with(row, clip, out.parent if moved else None)
         for row, clip in zip(manifest_rows(source), clips, strict=True)
     ]
-    partial = out.with_name(out.name + ".partial")
-    partial.write_text(_csv(rows) if out.suffix.lower() == ".csv" else _lines(rows), "utf-8", newline="")
-    partial.replace(out)
+    replace_text(out, csv_text(rows) if out.suffix.lower() == ".csv" else json_lines(rows))
 
 
 def _with(row: Row, clip: Clip, folder: Path | None) -> dict[str, Json]:
@@ -55,16 +52,3 @@ def _with(row: Row, clip: Clip, folder: Path | None) -> dict[str, Json]:
     if folder and not row.get("clip_id"):
         changed["clip_id"] = clip.clip_id  # it was named by its path, which is another now
     return changed
-
-
-def _lines(rows: Iterable[Row]) -> str:
-    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-
-
-def _csv(rows: Sequence[Row]) -> str:
-    stream = io.StringIO(newline="")
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    writer = csv.DictWriter(stream, names, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return stream.getvalue()

@@ -60,7 +60,7 @@ def per_class_rows(scores: Scores) -> list[tuple[str, ...]]:
 
 def markdown_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A Markdown table, padded so that it reads as text too; first column left, the others right."""
-    cells = [[_escaped(cell) for cell in row] for row in (headers, *rows)]
+    cells = [[escaped(cell) for cell in row] for row in (headers, *rows)]
     widths = [max(3, *(len(row[column]) for row in cells)) for column in range(len(headers))]
 
     def line(row: Sequence[str]) -> str:
@@ -78,5 +78,6 @@ def results_markdown(results: Sequence[Result]) -> str:
     return markdown_table(HEADERS, result_rows(results))
 
 
-def _escaped(cell: str) -> str:
+def escaped(cell: str) -> str:
+    """The text of a cell, which cannot end it."""
     return cell.replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ")

@@ -34,6 +34,7 @@ from emo.heads.projectors import projectors_for
 from emo.heads.standardise import Standardiser
 from emo.heads.trained import EpochMetrics
 from emo.spec import FeatureSpec
+from emo.text_files import replace_text
 
 FORMAT = 1
 TENSORS, CARD = "projectors.safetensors", "projectors.json"
@@ -110,10 +111,8 @@ class AlignedProjectors:
         if self.standardiser is not None:
             tensors |= {f"standardiser.{key}": value for key, value in self.standardiser.tensors().items()}
         save_file({key: value.detach().contiguous() for key, value in tensors.items()}, folder / TENSORS)
-        part = folder / f"{CARD}.part"
         text = json.dumps(self._card(folder), indent=1, ensure_ascii=False)
-        part.write_text(text + "\n", encoding="utf-8")
-        part.replace(folder / CARD)
+        replace_text(folder / CARD, text + "\n")
 
     def _card(self, folder: Path) -> dict[str, Json]:
         local = Path(self.receiver.reference).is_dir()

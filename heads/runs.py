@@ -31,6 +31,7 @@ from emo.heads.ratings import NO_RATINGS, Ratings
 from emo.heads.splits import Splits
 from emo.heads.trained import EpochMetrics, TrainedHead
 from emo.heads.training import train_head
+from emo.model_card import CARD
 from emo.rights import DataRights
 from emo.run_clips import write_run_clips
 
@@ -179,7 +180,7 @@ def write_run(run: HeadRun, folder: Path, data: Sequence[DataRights] = ()) -> No
     )
     (folder / "results.md").write_text(results_markdown(run.results()), encoding="utf-8")
     card = head_card(run.trained, results_markdown(run.results()), data)
-    (folder / "README.md").write_text(card, encoding="utf-8")
+    (folder / CARD).write_text(card, encoding="utf-8")
     title = f"{run.trained.config.head}, {run.scored_split} clips"
     save_figure(confusion_figure(run.result.scores, title), folder / "confusion.png")
     history = run.trained.history

@@ -27,6 +27,7 @@ from emo.heads.runs import HeadRun, run_loaded, write_run
 from emo.heads.splits import split_clips
 from emo.heads.trained import EpochMetrics
 from emo.rights import DataRights
+from emo.text_files import replace_text
 
 CELL, TABLE, CELLS = "cell.json", "sweep", "sweep"
 HEADERS = ("cell", "parameters", "epoch", "val weighted F1", "95 % interval", "scored", "F1", "its interval")
@@ -220,9 +221,7 @@ def _write_cell(run: HeadRun, place: Path, digest: str) -> dict[str, Any]:
         "val_loss": run.trained.kept.val_loss,
         **run.to_json(),
     }
-    part = place / f"{CELL}.part"
-    part.write_text(json.dumps(found, ensure_ascii=False) + "\n", encoding="utf-8")
-    part.replace(place / CELL)
+    replace_text(place / CELL, json.dumps(found, ensure_ascii=False) + "\n")
     return found
 
 

@@ -20,6 +20,7 @@ from emo.heads.provenance import code_commit
 from emo.llm.official.origin import Origin
 from emo.llm.recipe import config_from, config_to_json
 from emo.spec import FeatureSpec
+from emo.text_files import replace_text
 
 if TYPE_CHECKING:
     from emo.llm.base import Base
@@ -69,9 +70,7 @@ def refuse_other_base(card: Card, folder: Path, base: Base) -> None:
 def write_card(card: Card, folder: Path) -> None:
     """Write the card of the checkpoint in `folder`: there as a whole or not at all."""
     text = json.dumps(_card_to_json(card, folder), indent=1, ensure_ascii=False)
-    part = folder / f"{CARD}.part"
-    part.write_text(text + "\n", encoding="utf-8")
-    part.rename(folder / CARD)
+    replace_text(folder / CARD, text + "\n")
 
 
 def read_card(folder: Path) -> Card:

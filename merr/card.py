@@ -9,6 +9,7 @@ from dataclasses import asdict
 from typing import cast
 
 from emo.canonical import Json
+from emo.evaluation.tables import escaped
 from emo.merr.built import Built
 from emo.merr.clues import RECIPE_VERSION
 
@@ -96,9 +97,5 @@ def _table(header: tuple[str, ...], rows: Mapping[str, Json | tuple[Json, ...]])
     lines = [f"| {' | '.join(header)} |", f"|{'---|' * len(header)}"]
     for name, value in rows.items():
         cells = value if isinstance(value, tuple) else (value,)
-        lines.append("| " + " | ".join(_escaped(str(cell)) for cell in (name, *cells)) + " |")
+        lines.append("| " + " | ".join(escaped(str(cell)) for cell in (name, *cells)) + " |")
     return [*lines, ""]
-
-
-def _escaped(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")

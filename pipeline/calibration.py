@@ -14,6 +14,7 @@ from emo.digests import sha256_file
 from emo.errors import CheckpointError
 from emo.evaluation.temperature import Calibration
 from emo.llm.card import CARD, read_card
+from emo.text_files import replace_text
 
 FORMAT = 1
 FILE = "calibration.json"
@@ -54,9 +55,7 @@ def write_calibration(
         "fitted": dict(fitted),
         "weights": weight_digests(folder),
     }
-    part = folder / f"{FILE}.part"
-    part.write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    part.replace(folder / FILE)
+    replace_text(folder / FILE, json.dumps(data, indent=1, ensure_ascii=False) + "\n")
 
 
 def carry_calibration(folder: Path, out: Path, labels: Sequence[str]) -> bool:

@@ -27,6 +27,7 @@ from emo.pipeline.seen import leaks_of
 from emo.pipeline.systems import System
 from emo.rights import DataRights, united
 from emo.run_data import read_run_data
+from emo.text_files import replace_text
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,7 +103,7 @@ class EvaluationRun:
         columns = dict.fromkeys(group.column for result in own for group in result.groups)
         tables = [scores_table(own), *(group_table(own, column) for column in columns)]
         results = markdown(tables, level=3)
-        card.write_text(with_results(card.read_text(encoding="utf-8"), out.name, results), encoding="utf-8")
+        replace_text(card, with_results(card.read_text(encoding="utf-8"), out.name, results))
 
 
 def run_evaluation(

@@ -17,6 +17,7 @@ from emo.cache import open_cache
 from emo.errors import ConfigError
 from emo.heads import aligned, trained
 from emo.llm import card
+from emo.model_card import CARD
 from emo.rights import UNDECLARED, UNKNOWN, DataRights, strictness
 from emo.run_data import read_run_data
 
@@ -77,7 +78,7 @@ def _of_model(path: Path) -> Iterator[Link]:
 
 def _of_folder(folder: Path) -> str:
     """The licence that the card of a model says; unknown where it has none here."""
-    page = folder / "README.md"
+    page = folder / CARD
     text = page.read_text(encoding="utf-8", errors="replace") if page.is_file() else ""
     found = FRONT_MATTER.search(text)
     return found.group(1).strip("\"' ") if found else UNKNOWN

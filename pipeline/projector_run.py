@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from emo.canonical import Json
 from emo.heads.projectors import kind_of
 from emo.llm.training.record import versions
-from emo.model_card import ModelCard
+from emo.model_card import CARD, ModelCard
 from emo.pipeline.projector import ProjectorRun
 from emo.rights import DataRights
 from emo.run_clips import write_run_clips
@@ -38,7 +38,7 @@ def write_projector_run(
     _write(folder / "scores.json", _json(run.to_json() | {"predicted": dict(run.predicted)}))
     lines = [json.dumps(asdict(metrics)) for metrics in run.trained.history]
     _write(folder / "metrics.jsonl", "\n".join(lines) + "\n")
-    _write(folder / "README.md", card_text(run, data))
+    _write(folder / CARD, card_text(run, data))
 
 
 def card_text(run: ProjectorRun, data: Sequence[DataRights] = ()) -> str:

@@ -148,9 +148,9 @@ def _whole(clip: Clip, seconds: float, found: Sequence[Stretch]) -> Survey:
     heard = float(levels[1][-1]) + LEVEL.hop if len(levels[1]) else 0.0
     shown = float(changes[1][-1] + np.diff(changes[1][-2:]).sum()) if len(changes[1]) else 0.0
     notes = []
-    if not heard:
+    if not len(levels[1]):
         notes.append(f"{clip.path.name}: {_why(found, LEVEL)}: divided at shots alone.")
-    if not shown:
+    if not len(changes[1]):
         notes.append(f"{clip.path.name}: {_why(found, CHANGE)}: divided where a voice begins and ends alone.")
     lost = [status for one in found for status, _ in one.problems.values() if status.startswith("failed:")]
     if lost:
@@ -201,7 +201,7 @@ class _Notebook:
             key, number, told = json.loads(line)
             if key == self._key:
                 self.stretches[int(number)] = _from_json(told)
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, LookupError, AttributeError):
             return
 
 

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from emo.cache import Space
-from emo.canonical import Json
 from emo.clip import Clip
 from emo.config.extract import DEFAULTS as LIMITS
 from emo.config.extract import MediaLimits
@@ -24,9 +23,9 @@ from emo.extractors.shots import shot_cuts
 from emo.extractors.voiced import Stretch, voiced_stretches
 from emo.pipeline.answer_file import AnswerFile
 from emo.pipeline.answer_identity import DIGITS, clip_digest
+from emo.pipeline.answering import Answering
 from emo.pipeline.predict import Prepared
 from emo.pipeline.survey import LEVEL, Progress, Survey, survey
-from emo.pipeline.systems import answer_all
 from emo.records import OK
 
 SCHEMA_VERSION = 1  # of the rows of answers.jsonl and of timeline.json
@@ -125,11 +124,10 @@ def answer_segments(
     with AnswerFile(path) as file:
         done = file.go_on(run, inputs)
         todo = [clip for clip in known if clip.clip_id not in done]
-        answers = answer_all(ready.system, todo, ready.spaces, reasons=reasons)
-        for number, answer in enumerate(answers, start=len(known) - len(todo) + 1):
-            shown = answer.unless_below(abstain_below)
-            given: dict[str, Json] = {"run": run, "input": inputs[shown.clip_id]}
-            file.write({"schema_version": SCHEMA_VERSION, **given, **shown.to_json()})
+        asked = Answering(ready=ready, todo=todo, run=run, inputs=inputs)
+        answers = asked.rows(reasons=reasons, abstain_below=abstain_below)
+        for number, (shown, row) in enumerate(answers, start=len(known) - len(todo) + 1):
+            file.write({"schema_version": SCHEMA_VERSION, **row})
             if on_progress:
                 on_progress(number, len(known), shown.clip_id)
     rows = dict(_rows(path, inputs))

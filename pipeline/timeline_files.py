@@ -16,6 +16,7 @@ from typing import Any
 from emo.corpora.manifest import write_manifest
 from emo.pipeline.timeline import SCHEMA_VERSION, Answered, Divided, clock
 from emo.safety.cells import inert
+from emo.text_files import replace_text
 
 JSON, TABLE, SUBTITLES, PICTURE, MANIFEST = (
     "timeline.json", "timeline.csv", "timeline.srt", "timeline.png", "segments.jsonl",
@@ -59,9 +60,9 @@ def write_timeline(folder: Path, whole: Divided, answered: Sequence[Answered], m
     from emo.pipeline.timeline_figure import timeline_figure
 
     told = timeline_json(whole, answered, model)
-    _write(folder / JSON, json.dumps(told, indent=1, ensure_ascii=False) + "\n")
-    _write(folder / TABLE, table(told))
-    _write(folder / SUBTITLES, subtitles(told))
+    replace_text(folder / JSON, json.dumps(told, indent=1, ensure_ascii=False) + "\n")
+    replace_text(folder / TABLE, table(told))
+    replace_text(folder / SUBTITLES, subtitles(told))
     write_manifest(folder / MANIFEST, whole.clips)
     part = folder / f"{PICTURE}.partial"
     timeline_figure(whole, told).savefig(part, format="png", dpi=DPI)
@@ -124,9 +125,3 @@ def _cell(value: Any) -> Any:
     if isinstance(value, str):
         return inert(value)
     return inert(" ".join(value)) if isinstance(value, list | tuple) else value
-
-
-def _write(path: Path, text: str) -> None:
-    part = path.with_name(f"{path.name}.partial")
-    part.write_text(text, encoding="utf-8", newline="")
-    part.replace(path)

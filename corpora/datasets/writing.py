@@ -6,23 +6,21 @@ from elsewhere. Knows no layout.
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from emo.canonical import Json
 from emo.corpora.comparison import catalogue
 from emo.corpora.datasets import reader
 from emo.corpora.datasets.reading import MISTAKES_SHOWN, Row, Tree
 from emo.corpora.declared import known_rights, write_rights
 from emo.corpora.manifest import COLUMNS, manifest_row, read_manifest
+from emo.corpora.manifest_text import csv_text, json_lines
 from emo.errors import ConfigError
 from emo.frames import frames_in
 from emo.rights import DataRights
+from emo.text_files import replace_text
 
 POINTER = b"version https://git-lfs.github.com/"  # what stands for a file where Git LFS did not fetch it
 MOST_POINTER = 200  # bytes
@@ -126,12 +124,12 @@ def write_dataset(
     kept = [row for row in rows if keep_missing or row.clip.clip_id not in gone]
     out.parent.mkdir(parents=True, exist_ok=True)
     cells = [{**manifest_row(row.clip, out.parent), **row.more} for row in kept]
-    _write_readable(out, _csv(cells) if out.suffix.lower() == ".csv" else _lines(cells))
+    _write_readable(out, csv_text(cells, COLUMNS) if out.suffix.lower() == ".csv" else json_lines(cells))
     if rights is not None:
         write_rights(out, [rights])
     listed = out.with_name(out.name + MISSING_SUFFIX)
     if missing:
-        _replace(listed, "".join(f"{row.clip.clip_id}\t{row.clip.path}\n" for row in missing))
+        replace_text(listed, "".join(f"{row.clip.clip_id}\t{row.clip.path}\n" for row in missing))
     else:
         listed.unlink(missing_ok=True)
     return Written(
@@ -164,30 +162,3 @@ def _is_media(path: Path) -> bool:
             return stream.read(len(POINTER)) != POINTER
     except OSError:
         return False
-
-
-def _lines(rows: Iterable[Mapping[str, Json]]) -> str:
-    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-
-
-def _csv(rows: Sequence[Mapping[str, Json]]) -> str:
-    """A cell that is a list or an object is JSON."""
-    used = dict.fromkeys(name for row in rows for name in row)
-    names = [*(name for name in COLUMNS if name in used), *(name for name in used if name not in COLUMNS)]
-    stream = io.StringIO(newline="")
-    writer = csv.DictWriter(stream, names, restval="", lineterminator="\n")
-    writer.writeheader()
-    for row in rows:
-        writer.writerow(
-            {
-                name: json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else value
-                for name, value in row.items()
-            }
-        )
-    return stream.getvalue()
-
-
-def _replace(path: Path, text: str) -> None:
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text, encoding="utf-8", newline="")
-    partial.replace(path)

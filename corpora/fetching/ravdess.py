@@ -17,6 +17,7 @@ from typing import Any
 from emo.corpora.datasets.ravdess import NAME
 from emo.corpora.fetching.downloads import Fetcher, Part
 from emo.errors import ConfigError, ServiceDown
+from emo.text_files import replace_text
 
 HOST, RECORD = "zenodo.org", "1188976"
 DIGESTS = "MD5, as Zenodo publishes them"
@@ -72,9 +73,7 @@ def settled(folder: Path, part: Part) -> None:
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
         raise ConfigError(f"{archive} cannot be unpacked: {error}.") from error
     done = {**_unpacked(folder), part.path: part.digest}
-    partial = folder / f"{UNPACKED}.part"
-    partial.write_text(json.dumps({"schema_version": 1, "unpacked": done}, indent=1) + "\n", encoding="utf-8")
-    partial.replace(folder / UNPACKED)
+    replace_text(folder / UNPACKED, json.dumps({"schema_version": 1, "unpacked": done}, indent=1) + "\n")
     archive.unlink()
 
 

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from emo.errors import CheckpointError
+from emo.text_files import replace_text
 
 NAME = "clips.json"
 
@@ -18,9 +19,7 @@ NAME = "clips.json"
 def write_run_clips(folder: Path, clips: Mapping[str, Sequence[str]]) -> None:
     """Write the clip ids of a run by split; a kill leaves the file as it was or as it will be."""
     payload = {"schema_version": 1, "clips": {split: list(ids) for split, ids in clips.items()}}
-    part = folder / f"{NAME}.part"
-    part.write_text(json.dumps(payload, ensure_ascii=False) + "\n", encoding="utf-8")
-    part.replace(folder / NAME)
+    replace_text(folder / NAME, json.dumps(payload, ensure_ascii=False) + "\n")
 
 
 def read_run_clips(folder: Path) -> dict[str, list[str]]:

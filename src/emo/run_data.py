@@ -16,6 +16,7 @@ from emo.clip import Clip
 from emo.errors import CheckpointError, ConfigError
 from emo.rights import DataRights, united
 from emo.run_clips import read_run_clips
+from emo.text_files import replace_text
 
 NAME = "data.json"
 
@@ -66,9 +67,7 @@ def write_run_data(folder: Path, run: RunData) -> None:
         "columns": names,
         "clips": [[getattr(clip, name) for name in names] for clip in run.clips],
     }
-    part = folder / f"{NAME}.part"
-    part.write_text(json.dumps(payload, ensure_ascii=False) + "\n", encoding="utf-8")
-    part.replace(folder / NAME)
+    replace_text(folder / NAME, json.dumps(payload, ensure_ascii=False) + "\n")
 
 
 def read_run_data(folder: Path) -> RunData:

@@ -1,6 +1,6 @@
-"""A text file, strictly in its encoding: which row and which byte are not in it is said, and nothing guessed.
+"""Text files: read strictly in their encoding, written whole or not at all.
 
-Knows no format.
+Which row and which byte are not in an encoding is said, and nothing guessed. Knows no format.
 """
 
 from __future__ import annotations
@@ -30,3 +30,10 @@ def read_text(path: Path, encoding: str = "utf-8", hint: str = SAVE) -> str:
         raise ConfigError(f"{path}, row {row}: {byte} is not {encoding}. {hint}") from error
     except LookupError as error:
         raise ConfigError(f"no encoding is called {encoding!r}. Try utf-8, utf-16 or gb18030.") from error
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Write a text file in UTF-8; a kill leaves it as it was or as it will be."""
+    part = path.with_name(f"{path.name}.part")
+    part.write_text(text, encoding="utf-8", newline="")
+    part.replace(path)

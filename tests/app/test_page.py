@@ -87,6 +87,13 @@ def test_neighbours_and_maps_are_of_the_cache(page, study):
             browser.neighbours(*wrong)
 
 
+def test_two_models_in_folders_of_one_name_are_both_shown():
+    from emo.cli.app import _named
+
+    shown = [("a/head", "a/head"), ("b/head", "b/head"), ("llm", "b/llm")]
+    assert _named(("a/head", "b/head", "b/llm")) == shown
+
+
 def test_without_its_packages_a_server_says_how_to_install_them(monkeypatch, models, small):
     session = Session(models, small)
     for package, made, extra in (("gradio", page_of, "app"), ("fastapi", api_of, "serve")):

@@ -132,6 +132,32 @@ def test_a_job_that_takes_too_long_is_given_up_and_the_next_one_runs(models):
         session.close()
 
 
+def test_whoever_waits_when_the_server_stops_is_told_and_does_not_wait_on(models, small):
+    session, let_go, refused = Session(models, small), threading.Event(), []
+
+    def work():
+        let_go.wait(10)
+        yield Piece("x")
+
+    def wait():
+        with pytest.raises(Refused) as told:
+            list(session._run(work))
+        refused.append(told.value.status)
+
+    first, second = threading.Thread(target=lambda: list(session._run(work))), threading.Thread(target=wait)
+    for number, thread in enumerate((first, second), start=1):
+        thread.start()
+        while session.jobs < number:
+            time.sleep(0.01)
+    while session._worker._work_queue.empty():
+        time.sleep(0.01)
+    session.close()
+    second.join(10)
+    let_go.set()
+    first.join(10)
+    assert refused == [503] and session.jobs == 0
+
+
 def iter_of(*events):
     yield from events
 

@@ -23,6 +23,7 @@ from emo.config.timeline import TimelineConfig
 from emo.corpora.manifest import read_manifest
 from emo.errors import ConfigError
 from emo.pipeline.survey import survey
+from emo.pipeline.timeline import divide
 from emo.pipeline.timeline_files import subtitles, table
 from emo.responsible import BEFORE_ANALYSIS
 from emo.testing import SOUND_RATE, drawn_face, tone, write_clip
@@ -222,6 +223,13 @@ def test_without_pictures_it_is_divided_by_voice_and_without_sound_by_shots(join
     rows = json.loads(seen.stdout)["segments"]
     assert [row["end"] for row in rows] == pytest.approx([*joined_film.cuts, joined_film.seconds], abs=0.05)
     assert {row["voice"] for row in rows} == {0.0}
+
+
+def test_a_recording_with_one_picture_for_all_of_it_is_divided_by_voice(joined_film, tmp_path):
+    still = write_clip(tmp_path / "still.mp4", joined_film.pictures[:1], joined_film.sound)
+    whole = divide(still, jobs=1)
+    assert len(whole.survey.changes[0]) == 1 and whole.cuts == () and len(whole.segments) > 1
+    assert whole.survey.seconds == pytest.approx(joined_film.seconds, abs=0.1)
 
 
 def test_a_file_that_stops_early_is_divided_as_far_as_it_goes(joined_film, tmp_path):

@@ -88,6 +88,13 @@ def test_csv_stays_csv(manifest):
     assert rows[1]["text"] == "220 hertz"
 
 
+def test_what_is_no_text_in_a_row_is_json_in_a_cell(manifest, tmp_path):
+    heard(manifest, tmp_path / "out.csv")
+    with (tmp_path / "out.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert json.loads(rows[0]["mine"]) == {"kept": 1}
+
+
 def test_a_folder_without_a_manifest_gets_one(folder, tmp_path):
     result = heard(folder, tmp_path / "out.jsonl")
     assert result.heard == 2
