@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -134,11 +134,20 @@ def export_lhotse_command(
       emo cache export lhotse cuts --space hubert
       emo cache export lhotse cuts --manifest clips.csv --json
     """
+    from emo.cache import open_cache
     from emo.cache.exchange.lhotse import export_lhotse
+    from emo.cache.exchange.outgoing import chosen_spaces
     from emo.corpora import read_manifest
 
     clips = read_manifest(manifest) if manifest else []
-    _export(partial(export_lhotse, clips=clips), out, names, cache_path, as_json)
+    _check_new(out)
+    spaces = chosen_spaces(open_cache(cache_path or DEFAULT_CACHE), names)
+    written = list(counted(export_lhotse(spaces, out, clips), "written"))
+    fitting = Counter(line.split(" ")[0] for line in written)
+    left = {space.name: len(space) - fitting[space.name] for space in spaces}
+    told = "".join(f"; {name}: {count} have no evenly spaced frames" for name, count in left.items() if count)
+    facts = {"records": len(written), "left_out": left, "path": str(out)}
+    report(facts, f"{len(written)} records written to {out}{told}", as_json)
 
 
 @export_group.command(name="mmsa")

@@ -105,7 +105,7 @@ def forget(
         click.echo(f"bytes of {mine!r} stay: they are those of {other!r} too")
     for path, ids in trained.items():
         click.echo(f"{path} was trained on {len(ids)} of them: train it again without")
-    click.echo(_what_next(bool(found.records), yes))
+    click.echo(_what_next(bool(found.records), yes) if wanted else _first_day(store))
 
 
 def _forget_there(
@@ -158,6 +158,7 @@ def _expired(cache: FeatureCache, manifest: Path | None) -> list[str]:
     """Clips whose data set may be kept no longer; ConfigError where nothing says which clips those are."""
     from emo.corpora import clips_in
     from emo.records import RETRACTED
+    from emo.rights import UNDECLARED
 
     over = {record.name for record in cache.data if record.expired(date.today())}
     if not over:
@@ -170,7 +171,14 @@ def _expired(cache: FeatureCache, manifest: Path | None) -> list[str]:
             f"{', '.join(sorted(over))} may be kept no longer, but the cache holds other data as well. "
             "Name a --manifest whose column `dataset` says which clips are of it."
         )
-    return [clip.clip_id for clip in clips_in(manifest)[0] if clip.dataset in over]
+    return [clip.clip_id for clip in clips_in(manifest)[0] if (clip.dataset or UNDECLARED.name) in over]
+
+
+def _first_day(cache: FeatureCache) -> str:
+    """What is said where nothing may be kept no longer."""
+    days = sorted(record.keep_until for record in cache.data if record.keep_until)
+    told = f"the first last day is {days[0]}" if days else "`emo cache rights --retain` sets a last day"
+    return f"Nothing has expired; {told}."
 
 
 def _what_next(any_known: bool, yes: bool) -> str:

@@ -78,12 +78,15 @@ def evaluate(
     emo evaluate --system hf:models/qwen2-audio --manifest clips/manifest.jsonl --out runs/qwen2
     emo evaluate --recipe mer2023-semi --model runs/released --manifest mer2023-semi.csv
     """
+    from emo.corpora.manifest import refuse_missing
+
     if model.startswith(PREDICTIONS) or is_contender(model):
         if recipe or abstain_below or loading["head"]:
             raise ConfigError("--recipe, --abstain-below and --head are of our own models. Leave them out.")
         answers = _answers_of(ctx, model, manifest, split, cache, loading, asking, out)
         _score_predictions(ctx, answers, manifest, split, group, group_file, out, seed, as_json)
         return
+    refuse_missing(Path(manifest))
     refuse_unknown(model)
     if recipe and (abstain_below or group):
         raise ConfigError("a published figure knows no abstaining and no groups. Leave out --recipe.")

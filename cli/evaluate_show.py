@@ -26,8 +26,12 @@ def evaluation_lines(run: EvaluationRun) -> Iterator[str]:
 
 
 def _scored(found: Evaluation, title: str) -> Iterator[str]:
+    from emo.evaluation.groups import few_speakers
+
     told, n = _told(found.overall), found.scored.scores.n
     yield f"{title}: {told}, {_counts(found.scored)}"
+    if few := few_speakers(found.scored.interval.clusters):
+        yield f"  note: {few}"
     yield f"  calibration: ECE {found.calibration.ece}, log loss {found.calibration.nll}, n {n}"
     yield f"  answering only when sure: area under risk by coverage {found.risk.aurc}, n {n}"
     if found.combined:

@@ -43,6 +43,10 @@ def people(
     emo people clips/ --json
     emo predict talk.mp4 --model runs/head --person 2
     """
+    from emo.corpora.manifest import refuse_missing
+
+    for place in clips:  # before what is slow to import
+        refuse_missing(Path(place))
     from emo.pipeline.people import look_at_people
     from emo.pipeline.people_sheet import write_people_sheet
     from emo.pipeline.predict import clips_named

@@ -84,6 +84,10 @@ def predict(
     emo predict clips/ --model runs/llm --temperature 0.2 --top-p 0.9 --repetition-penalty 1.05
     emo predict --serve --model runs/llm
     """
+    from emo.corpora.manifest import refuse_missing
+
+    for place in clips:  # before what is slow to import
+        refuse_missing(Path(place))
     from emo.config.decoding import Decoding
     from emo.pipeline.answer_file import AnswerFile
     from emo.pipeline.answering import answering

@@ -80,6 +80,9 @@ def timeline(
     emo timeline talk.mp4 --model runs/head --out talk-timeline
     emo timeline talk.mp4 --dry-run --set longest=5
     """
+    from emo.corpora.manifest import refuse_missing
+
+    refuse_missing(Path(clips))  # before what is slow to import
     from emo.pipeline.answering import answers_run
     from emo.pipeline.people import crowd_note, crowded
     from emo.pipeline.predict import prepare

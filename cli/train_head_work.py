@@ -38,7 +38,7 @@ class HeadWork:
 
     def train(self, *, controls: bool) -> None:
         """One head."""
-        from emo.heads.runs import run_head, write_run
+        from emo.heads.runs import results_in, run_head, write_run
 
         config = self.cells[0].config
         with self.speaker.meter("train-head") as meter:
@@ -51,6 +51,10 @@ class HeadWork:
                 augmented=self.augmented,
                 controls=controls,
                 on_epoch=lambda metrics: meter.update(metrics.epoch, config.epochs, _told(metrics)),
+            )
+        if older := results_in(Path(self.out)):
+            self.speaker.note(
+                f"the head in {self.out} is replaced; {', '.join(older)} in it are of the old one"
             )
         write_run(run, Path(self.out), self.data.data)
         note_run(self.speaker, run, self.out)

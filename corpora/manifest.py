@@ -11,7 +11,7 @@ import io
 import json
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from difflib import get_close_matches
 from functools import cache
@@ -107,11 +107,16 @@ def clips_in(place: Path, *, encoding: str = "utf-8") -> tuple[list[Clip], int]:
     if place.is_dir():
         manifest = manifest_in(place)
         return (read_manifest(manifest, encoding=encoding), 0) if manifest != place else _walked(place)
-    if not place.exists():
-        raise ConfigError(f"{place} does not exist. Name a folder of clips, a manifest or a media file.")
+    refuse_missing(place)
     if place.suffix.lower() in (".jsonl", ".csv"):
         return read_manifest(place, encoding=encoding), 0
     return [Clip(clip_id=place.stem, path=place)], 0
+
+
+def refuse_missing(place: Path) -> None:
+    """ConfigError where there is nothing at `place`."""
+    if not place.exists():
+        raise ConfigError(f"{place} does not exist. Name a folder of clips, a manifest or a media file.")
 
 
 def manifest_in(place: Path) -> Path:
@@ -173,6 +178,8 @@ def _csv_rows(path: Path, text: str) -> Iterator[tuple[int, Mapping[str, Json] |
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         header = next(reader, [])
+        if header and "path" not in header and not _letters_off(tuple(header)):
+            raise ConfigError(_no_path(path, header))
         for cells in reader:
             if len(cells) == len(header):
                 yield reader.line_num, dict(zip(header, cells, strict=True))
@@ -180,6 +187,16 @@ def _csv_rows(path: Path, text: str) -> Iterator[tuple[int, Mapping[str, Json] |
                 yield reader.line_num, f"does not have the {len(header)} cells of the header."
     except csv.Error as error:
         raise ConfigError(f"{path}, row {reader.line_num}: not CSV ({error}).") from error
+
+
+def _no_path(path: Path, header: Sequence[str]) -> str:
+    """What is said of a table without the one column that is needed."""
+    if len(header) == 1 and (other := next((mark for mark in ";\t|" if mark in header[0]), "")):
+        return f"{path}: its cells are divided by {other!r}. Save it with commas."
+    return (
+        f"{path}: no column is called `path`; there are {', '.join(header)}. Call the one with the media "
+        f"files so; others that are read are {', '.join(name for name in COLUMNS if name != 'path')}."
+    )
 
 
 class _Places(dict[str, Path]):

@@ -194,6 +194,13 @@ def _shuffled(
     return (beyond + 1) / (SHUFFLES + 1)
 
 
+def few_speakers(clusters: int) -> str:
+    """What is said of an interval over so few speakers; nothing where they are enough."""
+    if clusters >= FEW_CLUSTERS:
+        return ""
+    return f"{clusters} speakers: these intervals say little about other people."
+
+
 def _notes(found: Sequence[GroupScore]) -> tuple[str, ...]:
     thin = [each.group for each in found if each.score.clusters < FEW_CLUSTERS]
     if not thin:

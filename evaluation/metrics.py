@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import accuracy_score, precision_recall_fscore_support
 
 from emo.errors import ConfigError
+from emo.labels import what_instead
 
 INVALID = ""  # stands for None where scikit-learn needs a string; no label is empty
 
@@ -125,7 +126,7 @@ def label_codes(
     if unknown := sorted({str(label) for label in (*truth, *predicted) if label not in codes}):
         raise ConfigError(
             f"labels {', '.join(unknown)} are not among {', '.join(labels)}. "
-            f"Name another label set; an answer without a label is None."
+            f"{what_instead(unknown, labels)} An answer without a label is None."
         )
     if None in truth:
         raise ConfigError("a clip has no true label. Leave clips without labels out of the evaluation.")

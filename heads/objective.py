@@ -17,6 +17,7 @@ from torch.nn import functional
 from emo.config.heads import HeadConfig
 from emo.errors import ConfigError
 from emo.heads.ratings import Ratings
+from emo.labels import what_instead
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -104,7 +105,7 @@ def label_indices(names: Sequence[str], labels: Sequence[str]) -> Tensor:
     """Indices (B,) of `names` in `labels`; ConfigError with every name that is not among them."""
     if unknown := sorted(set(names) - set(labels)):
         raise ConfigError(
-            f"labels {', '.join(unknown)} are not among {', '.join(labels)}. Name another label set."
+            f"labels {', '.join(unknown)} are not among {', '.join(labels)}. {what_instead(unknown, labels)}"
         )
     return torch.tensor([labels.index(name) for name in names], dtype=torch.long)
 

@@ -194,6 +194,13 @@ def write_run(run: HeadRun, folder: Path, data: Sequence[DataRights] = ()) -> No
     save_figure(figure, folder / "loss.png")
 
 
+def results_in(folder: Path) -> list[str]:
+    """Names of the folders of scores that were put into a run's folder, none where there is no run."""
+    if not (folder / CARD).exists():
+        return []
+    return sorted(scores.parent.name for scores in folder.glob("*/scores.json"))
+
+
 def labels_of(clips: Sequence[Clip]) -> list[str]:
     """The labels of labelled clips, in order."""
     return [clip.label for clip in clips if clip.label is not None]

@@ -44,9 +44,9 @@ def split_clips(clips: Sequence[Clip], *, val_share: float, seed: int) -> Splits
     known = {clip.clip_id for clip in (*train, *val)}
     test = tuple(clip for clip in clips if clip.label and clip.clip_id not in known)
     if not train:
-        raise ConfigError(
-            f"none of {len(clips)} clips has a label and split `train`. Add them to the manifest."
-        )
+        labelled = sum(bool(clip.label) for clip in clips)
+        lacking = "a label and split `train`" if labelled else "a label: the column is called `label`"
+        raise ConfigError(f"none of {len(clips)} clips has {lacking}. Add them to the manifest.")
     if val:
         return Splits(tuple(train), tuple(val), test)
     kept, held = _hold_out(train, val_share, seed)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from emo.labels import DFEW, LABEL_SETS, MER2023, MERR, parse_label
+from emo.labels import DFEW, LABEL_SETS, MER2023, MERR, parse_label, what_instead
 
 
 @pytest.mark.parametrize(
@@ -30,3 +30,8 @@ def test_labels_are_those_of_the_set_that_is_asked():
     assert parse_label("worried, or disgust", DFEW) == "disgust"
     assert LABEL_SETS == {"mer2023": MER2023, "merr": MERR, "dfew": DFEW}
     assert (len(MER2023), len(MERR), len(DFEW)) == (6, 9, 7)
+
+
+def test_labels_in_capitals_are_told_how_to_be_written():
+    assert what_instead(["Happy", "SAD "], MER2023) == "Write them as the label set does: happy, sad."
+    assert "--labels" in what_instead(["Happy", "bored"], MER2023)

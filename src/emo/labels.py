@@ -23,3 +23,11 @@ def parse_label(text: str, labels: Sequence[str]) -> str | None:
     words = re.findall(r"[a-z]+", text.lower())
     named = [word for word in words if word in labels]
     return named[-1] if named else None
+
+
+def what_instead(unknown: Sequence[str], labels: Sequence[str]) -> str:
+    """What to do about labels that are not among `labels`."""
+    small = sorted({label.strip().lower() for label in unknown})
+    if set(small) <= set(labels):
+        return f"Write them as the label set does: {', '.join(small)}."
+    return "Name another label set with --labels, or LABEL,LABEL,... of your own."

@@ -33,7 +33,7 @@ def test_days_become_the_last_day_and_travel_with_the_rights(run, path):
     assert record.keep_until == last and not record.expired(date.today())
     assert record.expired(date.today() + timedelta(days=31))
     assert DataRights.from_json(record.to_json()) == record
-    run("forget", "--expired", "--yes")
+    assert f"Nothing has expired; the first last day is {last}" in run("forget", "--expired", "--yes")
     assert len(open_cache(path)["hubert"]) == 5
 
 
@@ -56,6 +56,17 @@ def test_of_several_data_sets_only_the_expired_one_goes(run, path, tmp_path):
     (tmp_path / "m.jsonl").write_text("\n".join(json.dumps(row) for row in rows) + "\n")
     run("forget", "--expired", "--manifest", tmp_path / "m.jsonl", "--yes")
     assert len(open_cache(path)["hubert"]) == 4
+
+
+def test_clips_of_no_named_data_set_are_those_that_nobody_declared(run, path, tmp_path):
+    open_cache(path, "a").declare([DataRights(name="undeclared", keep_until=PAST), DataRights(name="us")])
+    rows = [
+        {"clip_id": clip_id, "path": "x.wav", "dataset": "" if place else "us"}
+        for place, clip_id in enumerate(open_cache(path)["hubert"])
+    ]
+    (tmp_path / "m.jsonl").write_text("\n".join(json.dumps(row) for row in rows) + "\n")
+    run("forget", "--expired", "--manifest", tmp_path / "m.jsonl", "--yes")
+    assert len(open_cache(path)["hubert"]) == 1
 
 
 def test_a_day_that_is_none_is_refused():

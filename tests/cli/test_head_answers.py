@@ -222,6 +222,10 @@ def test_scores_in_the_model_s_own_folder_get_into_its_card(place, tmp_path):
         end = without.index("<!-- /results -->\n\n", begin) + len("<!-- /results -->\n\n")
         without = without[:begin] + without[end:]
     assert without == before
+    given = ["--manifest", place, *stored(place), "--features", "hubert", "--epochs", "1", "--out", run]
+    again = CliRunner().invoke(command, ["train-head", *map(str, given), "--labels", "happy,sad"])
+    assert "is replaced; all, test in it are of the old one" in again.stderr
+    assert "2 speakers: these intervals say little" in right(*asked)
 
 
 def test_a_head_trained_on_rendered_clips_says_whose_they_are(place, valued):

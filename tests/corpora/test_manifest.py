@@ -111,6 +111,18 @@ def test_a_long_list_of_mistakes_is_cut_with_its_count(tmp_path):
     assert len(found) == 21 and "30 more" in found[-1]
 
 
+def test_a_table_without_a_path_column_is_told_once_with_the_columns_there_are(tmp_path):
+    table = tmp_path / "m.csv"
+    table.write_text("file,emotion,subject\n" + "a.mp4,sad,anna\n" * 30)
+    with pytest.raises(ConfigError) as told:
+        read_manifest(table)
+    (mistake,) = told.value.mistakes
+    assert "no column is called `path`; there are file, emotion, subject" in mistake
+    table.write_text("path;label\na.mp4;sad\n")
+    with pytest.raises(ConfigError, match="divided by ';'"):
+        read_manifest(table)
+
+
 def test_columns_of_other_programs_are_passed_over(tmp_path):
     path = write_rows(tmp_path / "m.jsonl", {"path": "a.mp4", "valence": -1.5, "annotators": ["x", "y"]})
     assert read_manifest(path)[0].clip_id == "a"

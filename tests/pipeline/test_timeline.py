@@ -246,7 +246,7 @@ def test_what_can_have_no_timeline_is_told_and_nothing_is_written(place, joined_
     (tmp_path / "notes.txt").write_text("no film")
     write_clip(tmp_path / "short.mp4", [drawn_face()] * 5, None)
     cases = {
-        ("timeline", "gone.mp4"): "cannot be read",
+        ("timeline", "gone.mp4"): "does not exist",
         ("timeline", "notes.txt"): "failed:unreadable",
         ("timeline", "short.mp4"): "a segment is 1 s at least",
         ("timeline", joined_film.path, "--set", "longest=1"): "twice the shortest",

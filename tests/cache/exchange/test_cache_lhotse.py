@@ -76,5 +76,7 @@ def test_it_is_a_command(filled, clips, path, tmp_path):
     ]
     done = CliRunner().invoke(command, [str(word) for word in words])
     assert done.exit_code == 0, done.output
-    assert json.loads(done.output)["records"] > 3
+    told = json.loads(done.output)
+    (left,) = told["left_out"].values()
+    assert told["records"] > 3 and left >= 1 and told["records"] + left == len(filled)
     assert (tmp_path / "out" / "recordings.jsonl").read_text().count("\n") == len(clips) - 1
