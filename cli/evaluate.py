@@ -13,7 +13,7 @@ from emo.cli.console import print_json, quieten_transformers, voice
 from emo.cli.contend import ask_contender, contender_options, is_contender, refuse_unknown
 from emo.cli.evaluate_show import evaluation_lines
 from emo.cli.labelled import of_split
-from emo.cli.model_options import loaded, model_options, note_unknown
+from emo.cli.model_options import abstain_option, loaded, model_options, note_unknown
 from emo.cli.sections import Sectioned
 from emo.cli.study_options import json_option, manifest_option
 from emo.errors import ConfigError
@@ -33,13 +33,7 @@ FILE = click.Path(dir_okay=False, path_type=Path)
 @manifest_option()
 @click.option("--split", help="Split to score; `all` takes every clip.  [default: test; all with --recipe]")
 @click.option("--recipe", help="Ask again what a published figure asked: a name or a YAML file.")
-@click.option(
-    "--abstain-below",
-    type=click.FloatRange(0, 1),
-    default=0.0,
-    metavar="P",
-    help="Also score only what is answered with probability P or more.",
-)
+@abstain_option("Also score only what is answered with probability P or more.")
 @click.option("--group", help="Column of declared groups, for UAR by group and the worst gap.")
 @click.option("--group-file", type=FILE, help="Table with that column.  [default: the manifest]")
 @click.option("--out", type=click.Path(file_okay=False), help="Folder for report.html and its figures.")

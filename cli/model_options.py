@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from emo.cli.device_option import bits_option, device_option, dtype_option, refuse_absent, refuse_bits
-from emo.cli.study_options import cache_option
+from emo.cli.study_options import Decorator, cache_option
 
 if TYPE_CHECKING:
     from emo.cache import Space
@@ -33,6 +33,11 @@ _OPTIONS = (
     bits_option(),
     click.option("--force", is_flag=True, help="Accept another LLaMA, and features of another recipe."),
 )
+
+
+def abstain_option(says: str = "No label where its probability is below P.") -> Decorator:
+    """`--abstain-below`: the probability from which on a label counts; `says` for what."""
+    return click.option("--abstain-below", type=click.FloatRange(0, 1), default=0.0, metavar="P", help=says)
 
 
 def model_options(command: Callable[..., None]) -> Callable[..., None]:

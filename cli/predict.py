@@ -14,7 +14,7 @@ import click
 from emo.cli.accept_option import DEGRADED, accept_option
 from emo.cli.console import SCHEMA_VERSION, Steps, quieten_transformers, voice
 from emo.cli.extract_options import media_options
-from emo.cli.model_options import loaded, model_options, note_unknown
+from emo.cli.model_options import abstain_option, loaded, model_options, note_unknown
 from emo.cli.sections import Sectioned
 from emo.cli.serve_options import serve_options
 from emo.errors import ConfigError
@@ -36,13 +36,7 @@ NEARLY = 0.85  # likeness from which on a name is taken for a mistyped one
 @click.option("--text", default="", help="What is said, for a single clip without a manifest.")
 @click.option("--no-reasons", is_flag=True, help="Labels only.")
 @click.option("--stream", is_flag=True, help="Show each reason while it is generated.")
-@click.option(
-    "--abstain-below",
-    type=click.FloatRange(0, 1),
-    default=0.0,
-    metavar="P",
-    help="No label where its probability is below P.",
-)
+@abstain_option()
 @click.option("--max-new-tokens", type=int, default=120, show_default=True, help="Of a reason.")
 @click.option("--temperature", type=float, default=0.0, show_default=True, help="0 is greedy.")
 @click.option("--top-p", type=float, default=1.0, show_default=True, help="Nucleus that is drawn from.")

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from emo.cli.console import Voice, quieten_transformers, voice
 
@@ -32,6 +33,22 @@ SERVE = click.option(
     "--serve", is_flag=True, help="Answer over HTTP instead: uploads only, this machine only, docs/page.md."
 )
 
+SERVED = {
+    *(
+        "--serve",
+        "--host",
+        "--port",
+        "--auth",
+        "--model",
+        "--base",
+        "--labels",
+        "--head",
+        "--device",
+        "--dtype",
+    ),
+    *("--bits", "--force", "--max-new-tokens", "--temperature", "--top-p", "--repetition-penalty", "--seed"),
+}
+
 
 def serve_options(command: Callable[..., None]) -> Callable[..., None]:
     """Add `--serve`, `--host`, `--port` and `--auth` to `emo predict`. Without `--serve` CLIPS is needed."""
@@ -47,11 +64,23 @@ def serve_options(command: Callable[..., None]) -> Callable[..., None]:
             return
         if others["clips"]:
             raise click.UsageError("--serve takes no CLIPS: they are uploaded.", ctx)
+        _refuse_others(ctx)
         _serve_api(ctx, host, port, auth, **others)
 
     for option in reversed((SERVE, HOST, PORT, AUTH)):
         either = option(either)
     return either
+
+
+def _refuse_others(ctx: click.Context) -> None:
+    """UsageError for typed options that say nothing to a server: its limits and its store are its own."""
+    typed = {
+        param.opts[0]
+        for param in ctx.command.params
+        if param.name and ctx.get_parameter_source(param.name) is ParameterSource.COMMANDLINE
+    }
+    if deaf := sorted(typed - SERVED):
+        raise click.UsageError(f"--serve has its own limits and store. Leave out {', '.join(deaf)}.", ctx)
 
 
 def _serve_api(

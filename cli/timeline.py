@@ -13,7 +13,7 @@ import click
 from emo.cli.accept_option import DEGRADED, accept_option
 from emo.cli.console import Voice, print_json, quieten_transformers, voice
 from emo.cli.extract_options import media_options
-from emo.cli.model_options import loaded, note_unknown, optional_model_options
+from emo.cli.model_options import abstain_option, loaded, note_unknown, optional_model_options
 from emo.cli.sections import Sectioned
 from emo.cli.study_options import json_option
 from emo.errors import ConfigError
@@ -42,13 +42,7 @@ EXIT_PARTIAL = 3
     "--set", "settings", multiple=True, metavar="NAME=VALUE", help="Such as longest=8, see docs/timeline.md."
 )
 @click.option("--no-reasons", is_flag=True, help="Labels only.")
-@click.option(
-    "--abstain-below",
-    type=click.FloatRange(0, 1),
-    default=0.0,
-    metavar="P",
-    help="No label where its probability is below P.",
-)
+@abstain_option()
 @click.option("--jobs", type=int, default=0, show_default=True, help="Decoding processes; 0 is one a core.")
 @click.option("--dry-run", is_flag=True, help="Show the segments and stop; needs no model, writes nothing.")
 @json_option()

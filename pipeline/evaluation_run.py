@@ -27,7 +27,7 @@ from emo.pipeline.seen import leaks_of
 from emo.pipeline.systems import System
 from emo.rights import DataRights, united
 from emo.run_data import read_run_data
-from emo.text_files import replace_text
+from emo.text_files import read_text, replace_text
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -103,7 +103,7 @@ class EvaluationRun:
         columns = dict.fromkeys(group.column for result in own for group in result.groups)
         tables = [scores_table(own), *(group_table(own, column) for column in columns)]
         results = markdown(tables, level=3)
-        replace_text(card, with_results(card.read_text(encoding="utf-8"), out.name, results))
+        replace_text(card, with_results(read_text(card), out.name, results))
 
 
 def run_evaluation(

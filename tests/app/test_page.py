@@ -15,6 +15,8 @@ from emo.app.refusals import Refused
 from emo.app.serving import Address
 from emo.app.session import Session
 from emo.cache import open_cache
+from emo.cli.app import _wanted
+from emo.cli.app import app as app_command
 from emo.cli.main import exit_code
 from emo.corpora import clips_in
 from emo.errors import MissingDependency
@@ -92,6 +94,20 @@ def test_two_models_in_folders_of_one_name_are_both_shown():
 
     shown = [("a/head", "a/head"), ("b/head", "b/head"), ("llm", "b/llm")]
     assert _named(("a/head", "b/head", "b/llm")) == shown
+
+
+def test_a_store_that_only_the_workspace_names_need_not_be_there_yet(tmp_path):
+    (tmp_path / "there.zarr").mkdir()
+
+    def context(*words, cache):
+        return app_command.make_context(
+            "app", ["--model", "m", *words], default_map={"cache": str(tmp_path / cache)}
+        )
+
+    assert not _wanted(context(cache="gone.zarr"), "cache", str(tmp_path / "gone.zarr"))
+    assert _wanted(context(cache="there.zarr"), "cache", str(tmp_path / "there.zarr"))
+    typed = context("--cache", str(tmp_path / "gone.zarr"), cache="there.zarr")
+    assert _wanted(typed, "cache", typed.params["cache"])
 
 
 def test_without_its_packages_a_server_says_how_to_install_them(monkeypatch, models, small):
